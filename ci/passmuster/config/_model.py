@@ -1,0 +1,376 @@
+"""The facts that a model's config states: one frozen dataclass for each mapping of the file.
+
+The reader, the JSON Schema and the reference in `docs/configuration.md` are all generated from these classes: the key is
+the field's name with hyphens, its documentation the text in `Annotated`, further constraints stand beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+
+class Task(StrEnum):
+    """What the model predicts."""
+
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
+
+
+class Mode(StrEnum):
+    """How much a gate's outcome weighs."""
+
+    BLOCKING = "blocking"
+    ADVISORY = "advisory"
+    OFF = "off"
+
+
+class Compare(StrEnum):
+    """How equal an output of a re-run must be to the committed one."""
+
+    BYTES = "bytes"
+    METRICS = "metrics"
+    PREDICTIONS = "predictions"
+
+
+class ColumnType(StrEnum):
+    """What a column holds, whatever its width or encoding."""
+
+    INTEGER = "integer"
+    NUMBER = "number"
+    STRING = "string"
+    BOOLEAN = "boolean"
+    DATETIME = "datetime"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """A constraint for numbers: `minimum <= value <= maximum`, or strict where `exclusive`."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    exclusive: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class NonEmpty:
+    """A constraint for lists, mappings and texts: at least one entry."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepositoryPath:
+    """A constraint for paths: relative to the repository's root, inside it, and there (`kind`: file or output)."""
+
+    kind: str = "file"  #: "file": must exist now; "output": a pipeline makes it
+
+
+POSITIVE = Bounds(minimum=0, exclusive=True)
+NOT_NEGATIVE = Bounds(minimum=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """How equal one output of a re-run must be."""
+
+    compare: Annotated[
+        Compare,
+        "`bytes`: the same hash; `metrics`: numbers in JSON or YAML; `predictions`: the same rows, numbers in CSV or Parquet.",
+    ]
+    rtol: Annotated[float, "Relative tolerance of a number.", NOT_NEGATIVE] = 0.0
+    atol: Annotated[float, "Absolute tolerance of a number.", NOT_NEGATIVE] = 0.0
+    id: Annotated[str | None, "`predictions`: the column that names a row."] = None
+    by: Annotated[
+        str | None,
+        "The output whose comparison stands for this one. For a model directory, whose bytes never repeat.",
+        RepositoryPath(kind="output"),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """How DVC makes the model."""
+
+    targets: Annotated[
+        tuple[str, ...],
+        "DVC stages (or outputs) that make and evaluate the model; what is upstream of them belongs to it.",
+        NonEmpty(),
+    ]
+    model: Annotated[str, "The MLflow model directory that the pipeline saves.", RepositoryPath(kind="output")]
+    outputs: Annotated[
+        Mapping[str, Tolerance],
+        "How equal each output of a re-run must be. One that is not named must have the same bytes.",
+    ] = field(default_factory=dict)
+    timeout: Annotated[float, "Seconds that a re-run may take.", POSITIVE] = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """What one column of the data must be."""
+
+    type: Annotated[ColumnType, "What the column holds."]
+    nullable: Annotated[bool, "Whether a value may be missing."] = False
+    categories: Annotated[tuple[str, ...] | None, "The only values allowed."] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """The data files that gates see."""
+
+    train: Annotated[str, "Rows that the model was trained on: Parquet or CSV.", RepositoryPath(kind="output")]
+    test: Annotated[str, "Rows that the model is judged on.", RepositoryPath(kind="output")]
+    reference: Annotated[
+        str | None, "Rows that stand for production when the model was made.", RepositoryPath(kind="output")
+    ] = None
+    prepare: Annotated[
+        tuple[str, ...],
+        "The DVC stages that make these files from raw data; the champion's own are run where it can't take the candidate's columns.",
+    ] = ()
+    label: Annotated[str, "The column that the model predicts."]
+    positive: Annotated[str | None, "`binary`: the label's value that counts as positive."] = None
+    id: Annotated[str, "The column that names a row; unique."]
+    time: Annotated[str | None, "The column that says when a row came to be."] = None
+    categorical: Annotated[tuple[str, ...], "Columns whose values are categories."] = ()
+    protected: Annotated[tuple[str, ...], "Columns by which nobody may be treated worse."] = ()
+    columns: Annotated[
+        Mapping[str, Column],
+        "The contract that gate `schema` holds the data to; every column of the files.",
+        NonEmpty(),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What every gate's section may say."""
+
+    mode: Annotated[
+        Mode,
+        "`blocking`: only a pass promotes; `advisory`: shown, does not block; `off`: not run, and the report says so.",
+    ] = Mode.BLOCKING
+    accept: Annotated[
+        tuple[str, ...],
+        "Reasons, as the gate names them, for which *not applicable* may count as skipped. Any other is an error.",
+    ] = ()
+    timeout: Annotated[float, "Seconds that the gate may take; after that its outcome is an error.", POSITIVE] = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """An absolute limit; where the value has an interval, the whole interval must keep it."""
+
+    min: Annotated[float | None, "The least value that passes."] = None
+    max: Annotated[float | None, "The greatest value that passes."] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What the candidate must prove against the champion, on the same rows; say one of both."""
+
+    margin: Annotated[float | None, "Not worse by more than this: the *prove no harm* rule.", POSITIVE] = None
+    better_by: Annotated[float | None, "Better by at least this.", NOT_NEGATIVE] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One check of Deepchecks, under its own names."""
+
+    options: Annotated[Mapping[str, Any], "Arguments of the check's class."] = field(default_factory=dict)
+    conditions: Annotated[
+        Mapping[str, Mapping[str, Any]],
+        "Conditions without `add_condition_`, each with its arguments. A check without a condition is an error.",
+        NonEmpty(),
+    ]
+    mode: Annotated[Mode | None, "Where it differs from the gate's."] = None
+    timeout: Annotated[float, "Seconds that the check may take.", POSITIVE] = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChecksGate(Gate):
+    """A gate whose measurements are checks of Deepchecks."""
+
+    timeout: Annotated[float, "Seconds that all its checks may take together.", POSITIVE] = 300.0
+    checks: Annotated[
+        Mapping[str, Check] | None,
+        "The checks by Deepchecks' class names. Not given: the curated list of `docs/gates.md`.",
+        NonEmpty(),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationGate(ChecksGate):
+    """Deepchecks' model evaluation; it samples and has no intervals, so it advises."""
+
+    mode: Annotated[Mode, "As for every gate."] = Mode.ADVISORY
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerformanceGate(Gate):
+    """Absolute limits on the test rows."""
+
+    limits: Annotated[Mapping[str, Limit], "Limits by scikit-learn's names of metrics.", NonEmpty()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChampionGate(Gate):
+    """Candidate against champion on the same test rows."""
+
+    rules: Annotated[Mapping[str, Comparison], "What to prove, by scikit-learn's names of metrics.", NonEmpty()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentsGate(Gate):
+    """Candidate against champion within each value of the declared columns: the *detect harm* rule."""
+
+    columns: Annotated[
+        tuple[str, ...], "Columns whose values are the segments. Not given: the protected and the categorical ones."
+    ] = ()
+    metric: Annotated[str | None, "A scikit-learn name. Not given: the first of gate `champion`."] = None
+    limit: Annotated[float, "A segment may be worse than under the champion by this.", NOT_NEGATIVE] = 0.02
+    min_rows: Annotated[int, "Smaller segments are listed, not judged.", Bounds(minimum=2)] = 50
+    detectable: Annotated[
+        float | None, "Where the rows could not have shown a loss of this size, the segment is inconclusive.", POSITIVE
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentGate(Gate):
+    """Lock, Python and platform of the re-run."""
+
+    python: Annotated[
+        tuple[str, ...], "Python versions (`3.11` means any 3.11) that the model may be made with. Not given: any."
+    ] = ()
+    platform: Annotated[tuple[str, ...], "Platforms, as `linux-x86_64`. Not given: any."] = ()
+    same_as_champion: Annotated[
+        tuple[str, ...],
+        "Which of `lock`, `python`, `platform` must be the champion's; a difference in the others is shown.",
+    ] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactGate(Gate):
+    """The files of the model directory; none is ever unpickled."""
+
+    max_size: Annotated[int, "Bytes that the model directory may have.", POSITIVE] = 500_000_000
+    pickles: Annotated[bool, "Whether pickle files are allowed at all; loading one runs the code that it names."] = (
+        False
+    )
+    trusted: Annotated[
+        tuple[str, ...], "Types (`module.name`) that the model's files may name beyond the scanner's safe ones."
+    ] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BehaviourGate(Gate):
+    """The user's pytest tests."""
+
+    tests: Annotated[tuple[str, ...], "Files or folders of pytest tests.", RepositoryPath()] = ()
+    timeout: Annotated[float, "Seconds that all tests may take together.", POSITIVE] = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserGate(Gate):
+    """A gate of the user's own: a Python file with a class `Gate`."""
+
+    file: Annotated[str, "The Python file.", RepositoryPath()]
+    limits: Annotated[Mapping[str, Limit], "Limits by the names of its measurements. Assertions need none."] = field(
+        default_factory=dict
+    )
+    options: Annotated[Mapping[str, Any], "Handed to the gate as it stands."] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gates:
+    """The gates. One that is not named runs with its defaults; turn one off by `mode: off`."""
+
+    schema: Annotated[
+        Gate, "Columns, types, missing values and categories against the config and the MLflow signature."
+    ] = field(default_factory=Gate)
+    integrity: Annotated[ChecksGate, "Deepchecks' data integrity checks on train and test."] = field(
+        default_factory=ChecksGate
+    )
+    train_test: Annotated[ChecksGate, "Deepchecks' comparison of train and test: leakage, new categories, drift."] = (
+        field(default_factory=ChecksGate)
+    )
+    evaluation: Annotated[EvaluationGate, "Deepchecks' model evaluation on the predictions."] = field(
+        default_factory=EvaluationGate
+    )
+    performance: Annotated[PerformanceGate, "Absolute limits on metrics, each with its interval."]
+    champion: Annotated[ChampionGate, "Candidate against champion, paired."]
+    segments: Annotated[SegmentsGate, "The same by segments."] = field(default_factory=SegmentsGate)
+    environment: Annotated[EnvironmentGate, "Lock, Python and platform of the re-run."] = field(
+        default_factory=EnvironmentGate
+    )
+    artifact: Annotated[ArtifactGate, "The model directory's files."] = field(default_factory=ArtifactGate)
+    behaviour: Annotated[BehaviourGate, "The user's pytest tests."] = field(
+        default_factory=lambda: BehaviourGate(mode=Mode.OFF)
+    )
+    user: Annotated[Mapping[str, UserGate], "Gates of the user's own, by name."] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiver:
+    """A named person lets one gate's outcome through, for a while. Never shown as a pass."""
+
+    gate: Annotated[str, "The gate's name.", NonEmpty()]
+    name: Annotated[str | None, "One of its measurements. Not given: all of the gate's."] = None
+    who: Annotated[str, "The person who answers for it.", NonEmpty()]
+    reason: Annotated[str, "Why it is acceptable.", NonEmpty()]
+    until: Annotated[date, "The last day on which it counts, YYYY-MM-DD."]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings:
+    """What holds for all gates together."""
+
+    confidence: Annotated[float, "Level of the intervals that prove no harm.", Bounds(minimum=0.5, maximum=0.9999)] = (
+        0.95
+    )
+    false_alarms: Annotated[
+        float,
+        "Chance that an honest candidate is refused by the *detect harm* rules of one run, all together.",
+        Bounds(minimum=1e-6, maximum=0.2),
+    ] = 0.005
+    waivers: Annotated[tuple[Waiver, ...], "What is let through, by whom, why and until when."] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Serving:
+    """How the model is served."""
+
+    mode: Annotated[str, "`realtime`, `batch` or `both`."] = "realtime"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """Where a promoted model is registered."""
+
+    name: Annotated[str, "The registered model's name in MLflow, and in the ledger.", NonEmpty()]
+    ledger: Annotated[str, "The git remote that holds the ledger's tags, or `local`: this repository alone."] = "origin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """All that a file `model-configs/<name>.yaml` says."""
+
+    name: Annotated[str, "The model's name; also the file's.", NonEmpty()]
+    owner: Annotated[str, "Who answers for the model.", NonEmpty()]
+    description: Annotated[str, "One sentence for readers of the report."] = ""
+    task: Annotated[Task, "What it predicts."]
+    requirements: Annotated[
+        str, "The model's lock: requirements with hashes, made by `passmuster lock`.", RepositoryPath()
+    ]
+    pipeline: Annotated[Pipeline, "How DVC makes it."]
+    data: Annotated[Data, "The data that gates see."]
+    gates: Annotated[Gates, "What it must pass."]
+    policy: Annotated[PolicySettings, "What holds for all gates together."] = field(default_factory=PolicySettings)
+    serving: Annotated[Serving, "How it is served."] = field(default_factory=Serving)
+    registry: Annotated[Registry, "Where it is registered."]
+
+    @property
+    def path(self) -> PurePosixPath:
+        """Where the config stands in the repository."""
+        return PurePosixPath("model-configs", f"{self.name}.yaml")

@@ -1,0 +1,128 @@
+"""Environments of their own, made by `uv` from a lock with hashes: the models' and Deepchecks'.
+
+An environment is named by the digest of its lock and by its Python, made in a folder beside and renamed into place, so
+that two makers at once, or one that is killed, leave no half-made one.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from passmuster import digest
+from passmuster.errors import Unavailable, UsageError
+
+#: Passed on to programs that run in an environment: what finds programs, files and text encodings. No secrets.
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SSL_CERT_FILE", "XDG_CACHE_HOME")
+
+
+def cache_folder() -> Path:
+    """Return where environments and predictions are kept between runs: `PASSMUSTER_CACHE`, else the user's cache."""
+    if chosen := os.environ.get("PASSMUSTER_CACHE"):
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base, "passmuster")
+
+
+def ensure(lock: Path) -> Path:
+    """Return the `python` of the environment that `lock` describes, made by `uv` if it is not there yet.
+
+    Args:
+        lock: a requirements file in which every line has its hashes.
+
+    Raises:
+        UsageError: the lock does not install on this Python: a missing hash, a conflict, another Python needed.
+        Unavailable: `uv` could not be run, or the package index did not answer.
+    """
+    name = f"{digest.of_file(lock).removeprefix('sha256:')[:20]}-{platform.python_version()}"
+    folder = cache_folder() / "envs" / name
+    python = folder / "bin" / "python"
+    if python.exists():
+        return python
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{name}."))
+    try:
+        _uv(["venv", "--quiet", "--relocatable", "--clear", "--python", sys.executable, str(made)], lock)
+        _uv(
+            [
+                "pip",
+                "install",
+                "--quiet",
+                "--require-hashes",
+                "--python",
+                str(made / "bin" / "python"),
+                "-r",
+                str(lock),
+            ],
+            lock,
+        )
+        made.chmod(0o755)
+        made.rename(folder)
+    except OSError:
+        if not python.exists():  # else another maker was first: the same lock, so the same environment
+            raise
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return python
+
+
+def uv_program() -> str:
+    """Return the path of the `uv` that was installed with the framework."""
+    from uv import find_uv_bin
+
+    return str(find_uv_bin())
+
+
+def _uv(arguments: list[str], lock: Path) -> None:
+    try:
+        done = subprocess.run([uv_program(), *arguments], capture_output=True, text=True, check=False)
+    except (OSError, ImportError) as exc:
+        raise Unavailable(f"uv could not be started, so the environment of {lock} was not made: {exc}") from exc
+    if done.returncode == 0:
+        return
+    said = done.stderr.strip()[-2000:]
+    transient = any(word in said for word in ("error sending request", "timed out", "dns error", "Failed to fetch"))
+    message = (
+        f"the environment of {lock} could not be made with Python {platform.python_version()}:\n{said}\n"
+        "Either the package index did not answer (try again), or the lock does not fit this Python: "
+        "compile it again with `passmuster lock`, or run the framework under the Python that the lock was made for."
+    )
+    raise (Unavailable if transient else UsageError)(message)
+
+
+def scrubbed(home: Path, **extra: str) -> dict[str, str]:
+    """Return the environment variables for a program that must see no secret: few, and `HOME` at `home`."""
+    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {
+        **kept,
+        "HOME": str(home),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "PYTHONSAFEPATH": "1",
+        **extra,
+    }
+
+
+def without_network(command: list[str]) -> list[str]:
+    """Return `command` behind `unshare`, which takes the network away, where the system allows; else unchanged.
+
+    Callers record which it was: `isolated = result != command`.
+    """
+    for prefix in (["unshare", "--net"], ["unshare", "--map-root-user", "--net"]):
+        if _works(tuple(prefix)):
+            return [*prefix, *command]
+    return command
+
+
+@functools.cache
+def _works(prefix: tuple[str, ...]) -> bool:
+    try:
+        return subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False

@@ -1,0 +1,65 @@
+"""What a gate is: the protocol that others implement, and the facts that a gate is given. A stable promise.
+
+A gate measures one property of a candidate from data files and predictions; it never sees a model object, and never
+judges. Gates are found by the entry point group `passmuster.gates`; a user's repository adds its own as Python files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from passmuster.config import ModelConfig
+from passmuster.measurement import Measurement
+
+#: The entry point group in which distributions register their gates.
+ENTRY_POINT_GROUP = "passmuster.gates"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Champion:
+    """The version in production, with its answers on the candidate's rows."""
+
+    version: str  #: the ledger's name of it, e.g. "v3"
+    digest: str  #: of its model directory
+    model: Path  #: its model directory
+    predictions: Mapping[str, Path]  #: split → Parquet, in the same rows as the candidate's
+    environment: Mapping[str, Any]  #: of its re-run: lock, python, platform
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoChampion:
+    """There is nothing to compare with; why is a fact, not an absence."""
+
+    reason: str  #: "no-champion": the ledger has none; "unreadable": it could not be scored
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a gate may look at: files that earlier steps left, named by their records."""
+
+    config: ModelConfig
+    root: Path  #: the checkout that holds the user's tests and gates (the policy's commit)
+    digest: str  #: of the candidate's model directory
+    model: Path  #: the candidate's model directory: files to look at, never to load
+    data: Mapping[str, Path]  #: split ("train", "test", "reference") → Parquet
+    predictions: Mapping[str, Path]  #: split → Parquet: the id column, `label`, `prediction`, `proba_<class>` …
+    champion: Champion | NoChampion
+    environment: Mapping[str, Any]  #: of the re-run: lock, python, platform
+    workspace: Path  #: an empty folder that the gate may write to
+    false_alarms: float = 0.0  #: this gate's share of the policy's budget
+    options: Mapping[str, Any] = field(default_factory=dict)  #: a user gate's own options
+
+
+@runtime_checkable
+class Gate(Protocol):
+    """One question about a candidate."""
+
+    name: str  #: the section of the config that it reads
+    needs: frozenset[str]  #: of "data", "predictions", "champion", "model": orders the gates, cheapest needs first
+
+    def measure(self, inputs: Inputs) -> Sequence[Measurement]:
+        """Return what was measured; at least one, each named uniquely. An exception becomes an error outcome."""

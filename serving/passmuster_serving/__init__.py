@@ -1,0 +1,1 @@
+"""What runs inside the model's own environment: batch scoring. Imports nothing of passmuster."""
