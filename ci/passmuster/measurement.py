@@ -16,10 +16,18 @@ from passmuster.errors import Refused
 
 def _finite(owner: str, **numbers: object) -> None:
     for name, number in numbers.items():
-        if number is None:
-            continue
         if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
             raise ValueError(f"{owner}: {name} is {number!r}, not a finite number")
+
+
+def _named(measurement: Measurement, *texts: object) -> str:
+    """Check what all measurements share, which JSON from elsewhere may get wrong; return the name for messages."""
+    for text in (measurement.gate, measurement.name, *texts):
+        if not isinstance(text, str):
+            raise ValueError(f"{text!r} is not a text")
+    if not isinstance(measurement.details, Mapping):
+        raise ValueError(f"details are {measurement.details!r}, not a mapping")
+    return f"{measurement.gate}/{measurement.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +65,13 @@ class Estimate:
     details: Mapping[str, Any] = field(default_factory=dict)  #: for people and plots; JSON types only
 
     def __post_init__(self) -> None:
-        _finite(
-            f"{self.gate}/{self.name}",
-            value=self.value,
-            candidate=self.candidate,
-            champion=self.champion,
-            standard_error=self.standard_error,
-        )
-        if isinstance(self.n, bool) or self.n < 1:
-            raise ValueError(f"{self.gate}/{self.name}: measured on {self.n} rows")
+        owner = _named(self)
+        optional = {"candidate": self.candidate, "champion": self.champion, "standard_error": self.standard_error}
+        _finite(owner, value=self.value, **{name: value for name, value in optional.items() if value is not None})
+        if type(self.n) is not int or self.n < 1:
+            raise ValueError(f"{owner}: measured on {self.n!r} rows")
+        if not (self.interval is None or isinstance(self.interval, Interval)):
+            raise ValueError(f"{owner}: interval is {self.interval!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +86,9 @@ class Assertion:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        owner = _named(self, self.message)
         if not isinstance(self.holds, bool):
-            raise ValueError(f"{self.gate}/{self.name}: holds is {self.holds!r}, not a bool")
+            raise ValueError(f"{owner}: holds is {self.holds!r}, not a bool")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +101,9 @@ class Failure:
     reason: str
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        _named(self, self.reason)
+
 
 @dataclass(frozen=True, kw_only=True)
 class NotApplicable:
@@ -105,6 +115,9 @@ class NotApplicable:
     reason: str  #: a short code that the policy can name, e.g. "no-champion", "no-time-column"
     message: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _named(self, self.reason, self.message)
 
 
 Measurement = Estimate | Assertion | Failure | NotApplicable

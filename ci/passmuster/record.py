@@ -22,6 +22,9 @@ from passmuster.errors import Refused
 #: A record is small; more is an attack or a mistake.
 SIZE_LIMIT = 64 * 1024 * 1024
 
+#: The steps that leave records, in the data's order.
+STEPS = ("reproduce", "score", "gate", "promote")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
@@ -46,6 +49,12 @@ class Record:
             "inputs": dict(self.inputs),
             "body": dict(self.body),
         }
+
+
+def begin(folder: Path, step: str) -> None:
+    """Remove the records of `step` and of those after it, so that a crash leaves no verdict of an earlier run."""
+    for later in STEPS[STEPS.index(step) :]:
+        (folder / f"{later}.json").unlink(missing_ok=True)
 
 
 def write(record: Record, path: Path) -> Path:

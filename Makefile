@@ -1,0 +1,48 @@
+# One task runner. Everything happens in .venv (made from locked requirements) and .demo (scratch); nothing else is touched.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit lint bench locks docs clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+# `git clone` gives every file the time of the clone, so the stamp is keyed by content, not by time.
+STAMP := .venv/ready-$(shell cat pyproject.toml requirements/*.txt | git hash-object --stdin)
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | sort
+
+setup: $(STAMP) ## make .venv from the locked requirements
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; say which with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP) ## play the story: first champion, a better one, a bad one refused, rollback, history
+	@$(BIN)/python demo/play.py
+
+test: $(STAMP) lint ## run the whole test suite
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+unit: $(STAMP) ## run the tests that need no network: under a minute
+	$(BIN)/pytest -n 2 tests/unit
+
+lint: $(STAMP) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP) ## measure what must be fast; prints ratios from one run
+	@for file in bench/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+docs: $(STAMP) ## write the pages that are generated from the code
+	$(BIN)/python -m passmuster.config
+
+locks: $(STAMP) ## compile all locks again
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command "make locks" requirements/bootstrap.in -o requirements/bootstrap.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make locks" --group dev pyproject.toml requirements/dev.in -o requirements/dev.txt
+
+clean: ## remove all that was made here
+	rm -rf .venv .demo .passmuster .pytest_cache .mypy_cache .ruff_cache .hypothesis
