@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from passmuster import curated
 from passmuster.config import BehaviourGate, ChecksGate, Gate, Limit, Mode, ModelConfig, UserGate, Waiver
-from passmuster.curated import CURATED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +158,8 @@ def _holds(name: str, gate: Gate, expected: tuple[str, ...]) -> GatePolicy:
 
 
 def _checks(name: str, gate: ChecksGate, config: ModelConfig) -> GatePolicy:
-    checks = gate.checks or CURATED[name][config.task]
+    named = gate.checks or curated.checks(name, task=config.task, has_time=config.data.time is not None)
+    checks = {check: settings for check, settings in named.items() if settings.mode is not Mode.OFF}
     return _gate(
         name,
         gate,

@@ -120,8 +120,12 @@ def parse(text: str, schema: str, *, version: int = 1, origin: str = "record") -
     if not all(digest.is_digest(value) for value in raw["inputs"].values()):
         raise Refused(f"{origin} names an input without a digest")
     record = Record(schema=schema, version=version, inputs=raw["inputs"], body=raw["body"], context=raw["context"])
-    if record.digest != raw["digest"]:
-        raise Refused(f"{origin} was altered: it says {raw['digest']}, its content has {record.digest}")
+    try:
+        actual = record.digest
+    except UnicodeEncodeError as exc:
+        raise Refused(f"{origin} is not a record: {exc}") from exc
+    if actual != raw["digest"]:
+        raise Refused(f"{origin} was altered: it says {raw['digest']}, its content has {actual}")
     return record
 
 

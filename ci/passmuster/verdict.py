@@ -7,22 +7,20 @@ does not promote; the order of the measurements changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
-from statistics import NormalDist
 from typing import Any
 
+from passmuster import planning
 from passmuster.config import Mode, Waiver
-from passmuster.errors import ExitCode, combine
+from passmuster.errors import ExitCode, UsageError, combine
 from passmuster.measurement import Assertion, Estimate, Failure, Measurement, NotApplicable, to_json
 from passmuster.policy import DetectHarm, GatePolicy, Holds, NoHarm, Policy, Rule, Within, is_waived
-
-#: Power at which "the rows that would decide" and "the smallest effect that could have been seen" are stated.
-POWER = 0.95
 
 #: The reason that a comparison gives where the ledger has no champion yet; accepted by the kernel itself, since then
 #: absolute limits must hold and a person must say `--first`.
@@ -209,12 +207,10 @@ def _stranger(measurement: Measurement) -> Judgement:
 
 
 def _simultaneous_level(measurements: Sequence[Measurement], gate: GatePolicy, policy: Policy) -> float:
-    """Return the level that each interval of a *detect harm* gate must have at least.
-
-    Bonferroni: a share of the budget for each comparison, on the side of harm, so a two-sided level of 1 − 2·share.
-    """
+    """Return the level that each interval of a *detect harm* gate must have at least; of other gates 0."""
+    budget = policy.false_alarms_of(gate.gate)
     comparisons = sum(isinstance(m, Estimate) for m in measurements)
-    return 1 - 2 * policy.false_alarms_of(gate.gate) / max(comparisons, 1)
+    return planning.simultaneous(budget, comparisons) if budget and comparisons else 0.0
 
 
 def _judge_one(
@@ -333,8 +329,7 @@ def _judge_detect_harm(m: Estimate, rule: DetectHarm, blank: Judgement, level: f
         return replace(blank, reason="a comparison without an interval and its standard error shows nothing")
     if _too_low(m.interval.level, level):
         return replace(blank, reason=_level_reason(m.interval.level, level))
-    z = NormalDist().inv_cdf((1 + m.interval.level) / 2) + NormalDist().inv_cdf(POWER)
-    detectable = rule.limit + z * m.standard_error
+    detectable = rule.limit + planning.smallest_detectable(m.standard_error, m.interval.level)
     said = f"{_shown(m)}, expected {limit}; a loss of {number(detectable)} would have shown"
     blank = replace(blank, detectable=detectable, reason=said)
     if m.interval.high < -rule.limit:
@@ -349,11 +344,12 @@ def _judge_detect_harm(m: Estimate, rule: DetectHarm, blank: Judgement, level: f
 
 
 def _rows(m: Estimate, room: float, level: float) -> int | None:
-    """Rows at which an interval at `level` is within `room` of its centre with power `POWER` (two-sided normal test)."""
-    if m.standard_error is None or room <= 0:
+    """Rows at which the interval lies within `room` of its centre; None where the spread is not known."""
+    if m.standard_error is None or m.n < 2 or not room > 0:
         return None
-    z = NormalDist().inv_cdf((1 + level) / 2) + NormalDist().inv_cdf(POWER)
-    return math.ceil(m.n * (z * m.standard_error / room) ** 2)
+    with contextlib.suppress(UsageError):
+        return planning.rows_to_decide(m.standard_error, m.n, room, level=level)
+    return None
 
 
 def _too_low(level: float, asked: float) -> bool:

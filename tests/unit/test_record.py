@@ -79,6 +79,21 @@ def test_what_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
         record.read(path, "gate")
 
 
+def test_half_a_character_is_refused() -> None:
+    raw = {
+        "schema": "passmuster/gate",
+        "version": 1,
+        "inputs": {},
+        "body": {"a": "\ud800"},
+        "digest": "",
+        "context": {},
+    }
+    text = json.dumps(raw)
+
+    with pytest.raises(Refused, match="surrogate"):
+        record.parse(text, "gate")
+
+
 def test_every_truncation_of_a_record_is_refused(tmp_path: Path) -> None:
     text = record.write(make(), tmp_path / "gate.json").read_text().rstrip()
 

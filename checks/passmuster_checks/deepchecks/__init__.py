@@ -1,0 +1,1 @@
+"""Deepchecks in its own process and environment: `client` asks, `runner.py` answers."""

@@ -1,0 +1,127 @@
+"""The report for a terminal: the verdict, why, one table, what to do. Plain where the console is no terminal."""
+
+from __future__ import annotations
+
+from rich.box import ROUNDED, SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from passmuster.config import Mode
+from passmuster.report import _advice, _plot, _rows, _words
+from passmuster.report._escape import clean
+from passmuster.report._facts import ReportFacts
+from passmuster.report._words import SIGNS, STATUS_SIGNS, Status
+from passmuster.verdict import Judgement, number, summary
+
+#: Rows of a table; the other formats have them all.
+MOST = 25
+
+_STYLES = {
+    "pass": "green",
+    "fail": "bold red",
+    "inconclusive": "yellow",
+    "error": "bold magenta",
+    "skipped": "dim",
+    "waived": "cyan",
+}
+
+
+def render(facts: ReportFacts, console: Console) -> None:
+    """Print the report to `console`, for 80 columns and more."""
+    console.print(_verdict(facts))
+    if rows := _rows.overview(facts):
+        console.print(_comparison(facts, rows))
+    if facts.judgements:
+        console.print(_gates(facts))
+    if found := _rows.attention(facts):
+        console.print(_attention(found))
+    for step in _advice.steps(facts)[:MOST]:
+        said = Text.assemble((f"{clean(step.gate, 60)}: " if step.gate else "", "bold"), step.text, ". ")
+        console.print(Text("→ ").append_text(said).append(clean(step.command, 120), style="bold"))
+
+
+def _verdict(facts: ReportFacts) -> Panel:
+    sign = STATUS_SIGNS[facts.status]
+    style = _STYLES[sign.css]
+    muster = " muster" if facts.status in (Status.PASSES, Status.FAILS) else ""
+    head = Text(f"{sign.symbol} {clean(facts.model, 100)} {facts.status.value}{muster}", style=style)
+    reasons = _rows.why(facts)
+    lines = [Text(f"Why: {clean(reasons.text, 800)}{f' ({reasons.more})' if reasons.more else ''}")]
+    lines += [Text(_words.first_upper(said), style="bold") for said in _rows.qualifiers(facts)]
+    if promoted := _rows.promoted(facts):
+        lines.append(Text(clean(promoted, 300), style="bold"))
+    lines += [Text(f"! {clean(line, 300)}") for line in (*facts.problems[1:], *facts.notes)[:MOST]]
+    if changed := _rows.policy_changes(facts):
+        lines.append(
+            Text(f"! judged by the policy of {clean(_rows.policy_name(facts), 80)}; this commit would change it:")
+        )
+        lines += [Text(f"    {clean(line, 200)}") for line in changed[:MOST]]
+    if off := _rows.turned_off(facts):
+        lines.append(Text(f"! turned off by the policy: {clean(', '.join(off), 300)}"))
+    return Panel(Group(head, *lines), box=ROUNDED, border_style=style, padding=(0, 1))
+
+
+def _comparison(facts: ReportFacts, rows: list[Judgement]) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("", ratio=1, overflow="fold")
+    version = _rows.champion_name(facts)
+    for head in ("champion" if version == "none" else clean(version, 12), "candidate", "gain"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("")
+    for judgement in rows[:MOST]:
+        table.add_row(*_comparison_row(judgement))
+    if len(rows) > MOST:
+        table.add_row(f"and {len(rows) - MOST:,} more")
+    return table
+
+
+def _comparison_row(judgement: Judgement) -> list[Text]:
+    m = _rows.estimate(judgement)
+    if m is None:
+        return []
+    absolute = "" if _rows.compared(judgement) else ", absolute"
+    about = Text(clean(_rows.label(judgement), 60) + absolute)
+    if m.candidate is None or m.champion is None:
+        cells = ["", _words.rounded(m, m.value), "", clean(_rows.limit(judgement), 40)]
+    else:
+        plot = _plot.text(m, _rows.bound(judgement)) if m.interval else ""
+        cells = [number(m.champion), number(m.candidate), _words.rounded(m, m.value, sign=True), plot]
+    return [about, *(Text(cell) for cell in cells), _outcome(judgement)]
+
+
+def _outcome(judgement: Judgement) -> Text:
+    sign = SIGNS[judgement.outcome]
+    return Text(f"{sign.symbol} {sign.word}", style=_STYLES[sign.css])
+
+
+def _gates(facts: ReportFacts) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("gate")
+    table.add_column("")
+    table.add_column("outcomes")
+    groups = list(_rows.by_gate(facts).items())
+    for gate, group in groups[:MOST]:
+        sign = SIGNS[_rows.worst(group)]
+        advisory = "" if any(j.mode is Mode.BLOCKING for j in group) else " (advisory)"
+        state = Text(f"{sign.symbol} {sign.word}", style=_STYLES[sign.css])
+        table.add_row(Text(clean(gate, 40) + advisory), state, Text(_words.counts(summary(group))))
+    if len(groups) > MOST:
+        table.add_row(f"and {len(groups) - MOST:,} more")
+    return table
+
+
+def _attention(found: list[Judgement]) -> Group:
+    lines: list[Text] = []
+    for judgement in found[:MOST]:
+        sign = SIGNS[judgement.outcome]
+        advisory = "" if judgement.mode is Mode.BLOCKING else " (advisory)"
+        head = f"{sign.symbol} {clean(judgement.gate, 40)} / {clean(judgement.name, 80)}{advisory}: "
+        said = _rows.waived(judgement)
+        reason = (f"{clean(said, 200)}; " if said else "") + clean(judgement.reason, 300)
+        lines.append(Text(head, style=_STYLES[sign.css]).append(reason, style="default"))
+    if len(found) > MOST:
+        lines.append(Text(f"and {len(found) - MOST:,} more", style="bold"))
+    return Group(*lines)
