@@ -362,7 +362,7 @@ def _level_reason(level: float, asked: float) -> str:
 
 def _shown(m: Estimate) -> str:
     interval = (
-        f" ({m.interval.level:.4g} interval {number(m.interval.low)} to {number(m.interval.high)})"
+        f" ({m.interval.level * 100:.6g} % interval {number(m.interval.low)} to {number(m.interval.high)})"
         if m.interval
         else ""
     )
