@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ from passmuster.progress import Progress
 
 if TYPE_CHECKING:
     from passmuster.config import ModelConfig
-    from passmuster.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +20,8 @@ class Ran:
 
     model: str
     code: ExitCode
-    said: str  #: one sentence: what became of it
-    reports: tuple[Path, ...] = ()
+    said: str  #: what became of it, for people
+    reports: dict[str, Path] = field(default_factory=dict)  #: format → file; empty: nothing was judged
 
 
 def run(
@@ -34,44 +34,64 @@ def run(
     dry_run: bool = False,
     progress: Progress,
 ) -> Ran:
-    """Take `config`'s model at `commit` through every step; the report is written whatever the verdict.
+    """Take `config`'s model at `commit` through every step; once it is judged, a report is left whatever the verdict.
+
+    Args:
+        root: the user's checkout.
+        config: the model's config as `commit` has it.
+        commit: what is judged.
+        first: a person says that the model has no champion yet.
+        force: re-run even where the same inputs were re-run already, or are the champion's.
+        dry_run: do all but promote.
+        progress: told what is going on.
 
     Raises:
-        PassmusterError: a step could not do its work; what it had found is in the report all the same.
+        PassmusterError: nothing could be judged at all: the ledger or the commit can't be read.
     """
-    from passmuster import gate, ledger, promote, reproduce, score
+    from passmuster import ledger, reproduce
 
+    progress.step(f"{config.name}: asking the ledger for the champion")
     champion = ledger.champion(root, config)
-    progress.step(f"{config.name}: looking whether anything changed since the champion")
-    if champion and not force and champion.input == reproduce.input_digest(root, config, commit=commit):
-        said = f"{config.name}: the candidate already is the champion ({champion.version}); nothing was trained"
-        return Ran(model=config.name, code=ExitCode.OK, said=said)
+    if champion and not force:
+        progress.step(f"{config.name}: looking whether anything changed since champion {champion.version}")
+        if champion.evidence.get("input") == reproduce.input_digest(root, config, commit=commit):
+            said = f"the candidate already is the champion ({champion.version}); nothing was trained"
+            return Ran(model=config.name, code=ExitCode.OK, said=said)
+    try:
+        code, said = _judge_and_promote(root, config, commit, first, force, dry_run, progress)
+    except PassmusterError as exc:
+        code, said = exc.code, str(exc)
+    return Ran(model=config.name, code=code, said=said, reports=_report(root, config, progress))
+
+
+def _judge_and_promote(
+    root: Path, config: ModelConfig, commit: str, first: bool, force: bool, dry_run: bool, progress: Progress
+) -> tuple[ExitCode, str]:
+    from passmuster import gate, ledger, reproduce, score
+
+    threading.Thread(target=_import_ahead, daemon=True).start()
     reproduced = reproduce.reproduce(root, config, commit=commit, force=force, progress=progress)
-    if reproduced.body["decision"] != "reproducible":
-        return _refused(root, config, _reproduction_code(reproduced), "is not reproducible", progress)
-    source = promote.champion_source(root, config, champion, progress=progress)
+    code = reproduce.code(reproduced)
+    if code is not ExitCode.OK:
+        return code, f"{reproduced.body['decision']}: {'; '.join(reproduce.reasons(reproduced))}"
+    from passmuster import promote
+
+    source = promote.champion_source(root, config, ledger.champion(root, config), progress=progress)
     score.score(root, config, champion=source, progress=progress)
     judged = gate.gate(root, config, progress=progress)
     if judged.body["decision"] != "promote":
-        return _refused(root, config, ExitCode(judged.body["code"]), "does not pass muster", progress)
-    try:
-        promoted = promote.promote(root, config, first=first, dry_run=dry_run, progress=progress)
-    except PassmusterError as exc:
-        return _refused(root, config, exc.code, f"passes muster, but was not promoted: {exc}", progress)
-    return Ran(model=config.name, code=ExitCode.OK, said=promoted, reports=_report(root, config, progress))
+        return ExitCode(judged.body["code"]), "the candidate was refused; the champion stays"
+    _report(root, config, progress)  # promoted with the evidence
+    result = promote.promote(root, config, first=first, dry_run=dry_run, progress=progress)
+    return ExitCode.OK, str(result)
 
 
-def _refused(root: Path, config: ModelConfig, code: ExitCode, why: str, progress: Progress) -> Ran:
-    return Ran(
-        model=config.name, code=code, said=f"{config.name}: {why}", reports=_report(root, config, progress)
-    )
+def _import_ahead() -> None:
+    """Import what `promote` will need while the pipeline runs in processes of its own: MLflow takes seconds."""
+    import mlflow.tracking  # noqa: F401
 
 
-def _reproduction_code(record: Record) -> ExitCode:
-    return ExitCode.NOT_REPRODUCIBLE if record.body["decision"] == "not reproducible" else ExitCode.NOT_MEASURED
-
-
-def _report(root: Path, config: ModelConfig, progress: Progress) -> tuple[Path, ...]:
+def _report(root: Path, config: ModelConfig, progress: Progress) -> dict[str, Path]:
     from passmuster import report
 
-    return tuple(report.report(root, config.name, formats=("markdown", "html", "json", "junit"), progress=progress).values())
+    return report.report(root, config, progress=progress)

@@ -1,7 +1,10 @@
-"""A model's config: what `model-configs/<name>.yaml` says, as frozen facts."""
+"""A model's config: what `model-configs/<name>.yaml` says, as frozen facts; read, compared, written as JSON."""
 
 from __future__ import annotations
 
+from passmuster.config._complaints import Complaint, ConfigError
+from passmuster.config._json import differences, policy_json, to_json
+from passmuster.config._load import load, load_at
 from passmuster.config._model import (
     ArtifactGate,
     BehaviourGate,
@@ -13,6 +16,7 @@ from passmuster.config._model import (
     Compare,
     Comparison,
     Data,
+    EnvironmentFact,
     EnvironmentGate,
     EvaluationGate,
     Gate,
@@ -26,6 +30,7 @@ from passmuster.config._model import (
     Registry,
     SegmentsGate,
     Serving,
+    ServingMode,
     Task,
     Tolerance,
     UserGate,
@@ -42,7 +47,10 @@ __all__ = [
     "ColumnType",
     "Compare",
     "Comparison",
+    "Complaint",
+    "ConfigError",
     "Data",
+    "EnvironmentFact",
     "EnvironmentGate",
     "EvaluationGate",
     "Gate",
@@ -56,8 +64,14 @@ __all__ = [
     "Registry",
     "SegmentsGate",
     "Serving",
+    "ServingMode",
     "Task",
     "Tolerance",
     "UserGate",
     "Waiver",
+    "differences",
+    "load",
+    "load_at",
+    "policy_json",
+    "to_json",
 ]

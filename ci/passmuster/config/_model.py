@@ -1,7 +1,7 @@
 """The facts that a model's config states: one frozen dataclass for each mapping of the file.
 
-The reader, the JSON Schema and the reference in `docs/configuration.md` are all generated from these classes: the key is
-the field's name with hyphens, its documentation the text in `Annotated`, further constraints stand beside it.
+The reader, the JSON Schema and the reference in `docs/configuration.md` are all generated from these classes: the key
+is the field's name with hyphens, its documentation the text in `Annotated`, further constraints stand beside it.
 """
 
 from __future__ import annotations
@@ -38,6 +38,22 @@ class Compare(StrEnum):
     PREDICTIONS = "predictions"
 
 
+class ServingMode(StrEnum):
+    """How answers are asked for."""
+
+    REALTIME = "realtime"
+    BATCH = "batch"
+    BOTH = "both"
+
+
+class EnvironmentFact(StrEnum):
+    """What is recorded of the environment of a re-run."""
+
+    LOCK = "lock"
+    PYTHON = "python"
+    PLATFORM = "platform"
+
+
 class ColumnType(StrEnum):
     """What a column holds, whatever its width or encoding."""
 
@@ -69,8 +85,28 @@ class RepositoryPath:
     kind: str = "file"  #: "file": must exist now; "output": a pipeline makes it
 
 
+@dataclass(frozen=True, kw_only=True)
+class Matches:
+    """A constraint for texts: the whole text matches `pattern`, which `words` explains to people."""
+
+    pattern: str
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsWritten:
+    """A constraint for texts that stand for values of the data: `1` or `true` is taken as written, without quotes."""
+
+
 POSITIVE = Bounds(minimum=0, exclusive=True)
 NOT_NEGATIVE = Bounds(minimum=0)
+#: MLflow's and GTO's rules for names, both at once; also fit for a file's name.
+NAME = Matches(
+    pattern="[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?",
+    words="letters, digits, `-` and `_`, beginning and ending with a letter or digit",
+)
+#: Handed to git and DVC as an argument, so it must not look like an option.
+ARGUMENT = Matches(pattern=r"[^-\s].*", words="not beginning with `-` or a space")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +115,8 @@ class Tolerance:
 
     compare: Annotated[
         Compare,
-        "`bytes`: the same hash; `metrics`: numbers in JSON or YAML; `predictions`: the same rows, numbers in CSV or Parquet.",
+        "`bytes`: the same hash; `metrics`: numbers in JSON or YAML; "
+        "`predictions`: the same rows, numbers in CSV or Parquet.",
     ]
     rtol: Annotated[float, "Relative tolerance of a number.", NOT_NEGATIVE] = 0.0
     atol: Annotated[float, "Absolute tolerance of a number.", NOT_NEGATIVE] = 0.0
@@ -99,11 +136,13 @@ class Pipeline:
         tuple[str, ...],
         "DVC stages (or outputs) that make and evaluate the model; what is upstream of them belongs to it.",
         NonEmpty(),
+        ARGUMENT,
     ]
     model: Annotated[str, "The MLflow model directory that the pipeline saves.", RepositoryPath(kind="output")]
     outputs: Annotated[
         Mapping[str, Tolerance],
         "How equal each output of a re-run must be. One that is not named must have the same bytes.",
+        RepositoryPath(kind="output"),
     ] = field(default_factory=dict)
     timeout: Annotated[float, "Seconds that a re-run may take.", POSITIVE] = 3600.0
 
@@ -114,7 +153,7 @@ class Column:
 
     type: Annotated[ColumnType, "What the column holds."]
     nullable: Annotated[bool, "Whether a value may be missing."] = False
-    categories: Annotated[tuple[str, ...] | None, "The only values allowed."] = None
+    categories: Annotated[tuple[str, ...] | None, "The only values allowed.", NonEmpty(), AsWritten()] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,10 +167,12 @@ class Data:
     ] = None
     prepare: Annotated[
         tuple[str, ...],
-        "The DVC stages that make these files from raw data; the champion's own are run where it can't take the candidate's columns.",
+        "The DVC stages that make these files from raw data; "
+        "the champion's own are run where it can't take the candidate's columns.",
+        ARGUMENT,
     ] = ()
     label: Annotated[str, "The column that the model predicts."]
-    positive: Annotated[str | None, "`binary`: the label's value that counts as positive."] = None
+    positive: Annotated[str | None, "`binary`: the label's value that counts as positive.", AsWritten()] = None
     id: Annotated[str, "The column that names a row; unique."]
     time: Annotated[str | None, "The column that says when a row came to be."] = None
     categorical: Annotated[tuple[str, ...], "Columns whose values are categories."] = ()
@@ -245,7 +286,7 @@ class EnvironmentGate(Gate):
     ] = ()
     platform: Annotated[tuple[str, ...], "Platforms, as `linux-x86_64`. Not given: any."] = ()
     same_as_champion: Annotated[
-        tuple[str, ...],
+        tuple[EnvironmentFact, ...],
         "Which of `lock`, `python`, `platform` must be the champion's; a difference in the others is shown.",
     ] = ()
 
@@ -341,22 +382,28 @@ class PolicySettings:
 class Serving:
     """How the model is served."""
 
-    mode: Annotated[str, "`realtime`, `batch` or `both`."] = "realtime"
+    mode: Annotated[
+        ServingMode, "`realtime`: a service that answers; `batch`: the scoring program over files; `both`."
+    ] = ServingMode.REALTIME
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
     """Where a promoted model is registered."""
 
-    name: Annotated[str, "The registered model's name in MLflow, and in the ledger.", NonEmpty()]
-    ledger: Annotated[str, "The git remote that holds the ledger's tags, or `local`: this repository alone."] = "origin"
+    name: Annotated[str, "The registered model's name in MLflow, and in the ledger.", NAME]
+    ledger: Annotated[
+        str,
+        "The git remote that holds the ledger's tags, or `local`: this repository alone.",
+        Matches(pattern="[A-Za-z0-9][A-Za-z0-9._/-]*", words="the name of a git remote"),
+    ] = "origin"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """All that a file `model-configs/<name>.yaml` says."""
 
-    name: Annotated[str, "The model's name; also the file's.", NonEmpty()]
+    name: Annotated[str, "The model's name; also the file's.", NAME]
     owner: Annotated[str, "Who answers for the model.", NonEmpty()]
     description: Annotated[str, "One sentence for readers of the report."] = ""
     task: Annotated[Task, "What it predicts."]

@@ -1,0 +1,409 @@
+"""The command line: one command per step, named as its module. Data on stdout, talk on stderr.
+
+Only argparse and this file are read for `--help`; a command imports its step when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from passmuster import __version__
+from passmuster.errors import ExitCode, PassmusterError, UsageError, combine
+
+if TYPE_CHECKING:
+    from passmuster._git import Repository
+    from passmuster.config import ModelConfig
+
+_EPILOG = """\
+exit codes: 0 pass · 2 wrong call or configuration · 3 nothing to do · 4 try again · 10 not measured · 11 a gate failed
+            12 inconclusive · 13 not reproducible · 14 refused · 15 lost the race        (docs/exit-codes.md)"""
+
+
+def run(arguments: Sequence[str] | None = None) -> ExitCode:
+    """Parse `arguments`, run the command, return its exit code."""
+    parsed = parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], ExitCode] = parsed.command
+    return command(parsed)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the whole command line; also what the documentation is checked against."""
+    top = argparse.ArgumentParser(
+        prog="passmuster",
+        description="A model reaches production only by passing muster.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"passmuster {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Callable[[argparse.Namespace], ExitCode], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.set_defaults(command=command)
+        return sub
+
+    sub = add("run", _run, "take models through every step: reproduce, score, gate, report, promote")
+    _models(sub)
+    sub.add_argument("--first", action="store_true", help="the model has no champion yet; nothing will be compared")
+    _force(sub)
+    sub.add_argument("--dry-run", action="store_true", help="do all but promote, and say what would be promoted")
+
+    sub = add("lock", _lock, "compile a model's requirements, with those of scoring and serving, into its lock")
+    sub.add_argument("model", metavar="MODEL")
+    sub.add_argument("--upgrade", action="store_true", help="take the newest versions instead of the locked ones")
+    sub.add_argument("--check", action="store_true", help="write nothing; end with 2 where the lock is not in step")
+
+    add("validate", _validate, "check all model configs, and the paths and DVC targets that they name")
+
+    sub = add("plan", _plan, "say which models the change between two commits touches")
+    sub.add_argument("--base", default="origin/main", help="the commit before the change (default: %(default)s)")
+    sub.add_argument("--head", default="HEAD", help="the commit after it (default: %(default)s)")
+    sub.add_argument("--exit-code", action="store_true", help="end with 3 where the change touches no model")
+    _format(sub, ("text", "json"))
+
+    sub = add("reproduce", _reproduce, "re-run the pipeline of a commit in a clean worktree and compare its outputs")
+    _models(sub)
+    sub.add_argument("--commit", default="HEAD", help="the commit to re-run (default: %(default)s)")
+    _force(sub)
+
+    sub = add("score", _score, "let candidate and champion predict the same rows, each in its own environment")
+    _models(sub)
+
+    sub = add("gate", _gate, "measure the candidate, and judge it by the policy")
+    _models(sub)
+    sub.add_argument("--policy-ref", metavar="REF", help="read the policy, gates and tests from this commit")
+    sub.add_argument(
+        "--only", metavar="GATE", action="append", default=[], help="show these gates alone; decides nothing"
+    )
+    _format(sub, ("text", "json", "markdown"))
+
+    sub = add("report", _report, "write the report from the records")
+    _models(sub)
+    sub.add_argument(
+        "--format",
+        action="append",
+        choices=("text", "markdown", "html", "json", "junit"),
+        help="print this format; none: write all of them beside the records",
+    )
+
+    sub = add("promote", _promote, "make the judged candidate the champion")
+    _models(sub)
+    sub.add_argument("--first", action="store_true", help="the model has no champion yet; nothing was compared")
+    _dry_run(sub)
+
+    sub = add("rollback", _rollback, "make an earlier champion the champion again")
+    sub.add_argument("model", metavar="MODEL")
+    sub.add_argument("--to", metavar="VERSION", help="e.g. v3; default: the champion before this one")
+    sub.add_argument("--reason", required=True, help="why; stands in the ledger for good")
+    _dry_run(sub)
+
+    sub = add("status", _status, "show every model's champion, and whether ledger and MLflow agree")
+    _models(sub)
+    _format(sub, ("text", "json"))
+
+    sub = add("history", _history, "show who was champion when, and by whose decision")
+    sub.add_argument("model", metavar="MODEL")
+    sub.add_argument("--at", metavar="TIME", help="who was champion at this time (ISO 8601, e.g. 2026-11-23T12:00Z)")
+    sub.add_argument("--offline", action="store_true", help="read the tags that are here, without asking the remote")
+    _format(sub, ("text", "json"))
+
+    sub = add("audit", _audit, "check the evidence of every champion there ever was")
+    _models(sub)
+    _format(sub, ("text", "json"))
+    return top
+
+
+def _models(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("models", metavar="MODEL", nargs="*", help="names in model-configs/; none: all of them")
+    sub.add_argument("--all", action="store_true", help="all models, said aloud")
+
+
+def _force(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--force", action="store_true", help="re-run even where the same inputs were re-run already")
+
+
+def _dry_run(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--dry-run", action="store_true", help="say what would be written, and write nothing")
+
+
+def _format(sub: argparse.ArgumentParser, formats: Sequence[str]) -> None:
+    sub.add_argument("--format", choices=formats, default=formats[0], help="of what is printed (default: %(default)s)")
+
+
+def _repository() -> Repository:
+    from passmuster._git import Repository
+
+    return Repository.containing(Path.cwd())
+
+
+def _choose(configs: dict[str, ModelConfig], args: argparse.Namespace) -> list[ModelConfig]:
+    """Return the configs that the call names; none named means all."""
+    import difflib
+
+    if args.models and args.all:
+        raise UsageError("say either models or --all")
+    for name in args.models:
+        if name not in configs:
+            near = difflib.get_close_matches(name, configs, 1)
+            hint = f"; perhaps you meant {near[0]!r}" if near else f"; there are: {', '.join(configs) or 'none'}"
+            raise UsageError(f"there is no model {name!r} in model-configs/{hint}")
+    if not configs:
+        raise UsageError("model-configs/ holds no model; see docs/configuration.md for how to write the first one")
+    return [configs[name] for name in args.models or configs]
+
+
+def _here(args: argparse.Namespace) -> tuple[Path, list[ModelConfig]]:
+    """Return the root and the chosen configs as they stand in the work tree."""
+    from passmuster import config
+
+    root = _repository().root
+    return root, _choose(config.load(root), args)
+
+
+def _at(args: argparse.Namespace, revision: str) -> tuple[Path, list[ModelConfig]]:
+    """Return the root and the chosen configs as they stand at `revision`: what is judged is a commit."""
+    from passmuster import config
+
+    repository = _repository()
+    if repository.run("status", "--porcelain", "--untracked-files=no"):
+        _say(f"the work tree has changes that are not committed; what is judged is {revision}")
+    return repository.root, _choose(config.load_at(repository, revision), args)
+
+
+def _say(text: str) -> None:
+    print(f"passmuster: {text}", file=sys.stderr)  # noqa: T201  talk
+
+
+def _out(text: str) -> None:
+    print(text)  # noqa: T201  data
+
+
+def _json(value: Any) -> None:
+    _out(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _each(configs: Sequence[ModelConfig], work: Callable[[ModelConfig], ExitCode]) -> ExitCode:
+    """Do `work` for each model; one model's trouble does not hide another's."""
+    codes = []
+    for config in configs:
+        try:
+            codes.append(work(config))
+        except PassmusterError as exc:
+            _say(f"{config.name}: {exc}")
+            codes.append(exc.code)
+    return combine(codes)
+
+
+def _run(args: argparse.Namespace) -> ExitCode:
+    from passmuster import run
+    from passmuster._console import stdout, talking
+
+    root, configs = _at(args, "HEAD")
+    console = stdout()
+
+    def one(config: ModelConfig) -> ExitCode:
+        with talking() as talk:
+            ran = run.run(root, config, first=args.first, force=args.force, dry_run=args.dry_run, progress=talk)
+        if ran.reports:
+            _print_report(root, config.name, "text")
+        console.print(f"{config.name}: {ran.said}", markup=False)
+        if "html" in ran.reports:
+            console.print(f"report: {ran.reports['html'].relative_to(root)}", markup=False, soft_wrap=True)
+        return ran.code
+
+    return _each(configs, one)
+
+
+def _lock(args: argparse.Namespace) -> ExitCode:
+    from passmuster import config, lock
+    from passmuster._console import talking
+
+    root = _repository().root
+    chosen = _choose(config.load(root), argparse.Namespace(models=[args.model], all=False))[0]
+    with talking() as talk:
+        talk.step(f"compiling {chosen.requirements}")
+        changed = lock.lock(root, chosen, check=args.check, upgrade=args.upgrade)
+    _out(f"{chosen.requirements}: {'written' if changed else 'in step with its sources'}")
+    return ExitCode.OK
+
+
+def _validate(_: argparse.Namespace) -> ExitCode:
+    from passmuster import validate
+
+    _out(validate.to_text(validate.validate(_repository().root)))
+    return ExitCode.OK
+
+
+def _plan(args: argparse.Namespace) -> ExitCode:
+    from passmuster import plan
+
+    planned = plan.plan(_repository().root, args.base, args.head)
+    if args.format == "json":
+        _json(plan.to_json(planned))
+    else:
+        _out(plan.to_text(planned))
+    return ExitCode.NOTHING_TO_DO if args.exit_code and not planned.models else ExitCode.OK
+
+
+def _reproduce(args: argparse.Namespace) -> ExitCode:
+    from passmuster import reproduce
+    from passmuster._console import talking
+
+    root, configs = _at(args, args.commit)
+
+    def one(config: ModelConfig) -> ExitCode:
+        with talking() as talk:
+            found = reproduce.reproduce(root, config, commit=args.commit, force=args.force, progress=talk)
+        _out(f"{config.name}: {found.body['decision']}")
+        for output in found.body["outputs"]:
+            _out(f"  {output['path']}: {output['result']}" + (f" ({output['reason']})" if output["reason"] else ""))
+        for reason in reproduce.reasons(found):
+            _say(f"{config.name}: {reason}")
+        return reproduce.code(found)
+
+    return _each(configs, one)
+
+
+def _score(args: argparse.Namespace) -> ExitCode:
+    from passmuster import ledger, promote, score
+    from passmuster._console import talking
+
+    root, configs = _here(args)
+
+    def one(config: ModelConfig) -> ExitCode:
+        with talking() as talk:
+            source = promote.champion_source(root, config, ledger.champion(root, config), progress=talk)
+            found = score.score(root, config, champion=source, progress=talk)
+        for split, entry in found.body["candidate"]["predictions"].items():
+            _out(f"{config.name}: {split}, {entry['rows']:,} rows: .passmuster/{config.name}/{entry['path']}")
+        _out(f"{config.name}: champion: {found.body['champion']['state']}")
+        return ExitCode.OK
+
+    return _each(configs, one)
+
+
+def _gate(args: argparse.Namespace) -> ExitCode:
+    from passmuster import gate
+    from passmuster._console import talking
+
+    root, configs = _here(args)
+
+    def one(config: ModelConfig) -> ExitCode:
+        with talking() as talk:
+            judged = gate.gate(root, config, policy_ref=args.policy_ref, only=args.only, progress=talk)
+        _print_report(root, config.name, args.format)
+        return ExitCode(judged.body["code"])
+
+    return _each(configs, one)
+
+
+def _report(args: argparse.Namespace) -> ExitCode:
+    from passmuster import report
+    from passmuster._console import talking
+
+    root, configs = _here(args)
+
+    def one(config: ModelConfig) -> ExitCode:
+        for name in args.format or ():
+            _print_report(root, config.name, name)
+        if not args.format:
+            with talking() as talk:
+                written = report.report(root, config, progress=talk)
+            for path in written.values():
+                _out(str(path.relative_to(root)))
+        return ExitCode.OK
+
+    return _each(configs, one)
+
+
+def _print_report(root: Path, model: str, name: str) -> None:
+    from passmuster import report
+    from passmuster._console import stdout
+
+    found = report.facts(root / ".passmuster" / model)
+    if name == "text":
+        report.text(found, stdout())
+    else:
+        sys.stdout.write(report.FORMATS[name][1](found))
+
+
+def _promote(args: argparse.Namespace) -> ExitCode:
+    from passmuster import promote
+    from passmuster._console import talking
+
+    root, configs = _here(args)
+
+    def one(config: ModelConfig) -> ExitCode:
+        with talking() as talk:
+            result = promote.promote(root, config, first=args.first, dry_run=args.dry_run, progress=talk)
+        _out(str(result))
+        return ExitCode.OK
+
+    return _each(configs, one)
+
+
+def _rollback(args: argparse.Namespace) -> ExitCode:
+    from passmuster import config, rollback
+    from passmuster._console import talking
+
+    root = _repository().root
+    chosen = _choose(config.load(root), argparse.Namespace(models=[args.model], all=False))[0]
+    with talking() as talk:
+        result = rollback.rollback(root, chosen, to=args.to, reason=args.reason, dry_run=args.dry_run, progress=talk)
+    _out(str(result))
+    return ExitCode.OK
+
+
+def _status(args: argparse.Namespace) -> ExitCode:
+    from passmuster import status
+
+    root, configs = _here(args)
+    standings = status.status(root, configs)
+    if args.format == "json":
+        _json(status.to_json(standings))
+    else:
+        _out(status.to_text(standings))
+    return status.code(standings)
+
+
+def _history(args: argparse.Namespace) -> ExitCode:
+    from passmuster import config, history
+
+    root = _repository().root
+    chosen = _choose(config.load(root), argparse.Namespace(models=[args.model], all=False))[0]
+    told = history.history(root, chosen, at=_time(args.at), offline=args.offline)
+    if args.format == "json":
+        _json(history.to_json(told))
+    else:
+        _out(history.to_text(told))
+    return ExitCode.OK
+
+
+def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise UsageError(f"--at {text!r} is no time; write it as 2026-11-23T12:00Z") from exc
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def _audit(args: argparse.Namespace) -> ExitCode:
+    from passmuster import audit
+    from passmuster._console import talking
+
+    root, configs = _here(args)
+    with talking() as talk:
+        audited = audit.audit(root, configs, progress=talk)
+    if args.format == "json":
+        _json(audit.to_json(audited))
+    else:
+        _out(audit.to_text(audited))
+    return audited.code
