@@ -48,13 +48,15 @@ def run(
     Raises:
         PassmusterError: nothing could be judged at all: the ledger or the commit can't be read.
     """
-    from passmuster import ledger, reproduce
+    from passmuster import ledger, promote, reproduce
 
     progress.step(f"{config.name}: asking the ledger for the champion")
     champion = ledger.champion(root, config)
     if champion and not force:
         progress.step(f"{config.name}: looking whether anything changed since champion {champion.version}")
-        if champion.evidence.get("input") == reproduce.input_digest(root, config, commit=commit):
+        if champion.input == reproduce.input_digest(root, config, commit=commit):
+            if not dry_run:
+                promote.settle(root, config, progress=progress)
             said = f"the candidate already is the champion ({champion.version}); nothing was trained"
             return Ran(model=config.name, code=ExitCode.OK, said=said)
     try:
@@ -67,15 +69,13 @@ def run(
 def _judge_and_promote(
     root: Path, config: ModelConfig, commit: str, first: bool, force: bool, dry_run: bool, progress: Progress
 ) -> tuple[ExitCode, str]:
-    from passmuster import gate, ledger, reproduce, score
+    from passmuster import gate, ledger, promote, reproduce, score
 
     threading.Thread(target=_import_ahead, daemon=True).start()
     reproduced = reproduce.reproduce(root, config, commit=commit, force=force, progress=progress)
     code = reproduce.code(reproduced)
     if code is not ExitCode.OK:
         return code, f"{reproduced.body['decision']}: {'; '.join(reproduce.reasons(reproduced))}"
-    from passmuster import promote
-
     source = promote.champion_source(root, config, ledger.champion(root, config), progress=progress)
     score.score(root, config, champion=source, progress=progress)
     judged = gate.gate(root, config, progress=progress)
