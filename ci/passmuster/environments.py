@@ -30,46 +30,50 @@ def cache_folder() -> Path:
     return Path(base, "passmuster")
 
 
-def ensure(lock: Path) -> Path:
+def ensure(lock: Path, *, python: str | None = None) -> Path:
     """Return the `python` of the environment that `lock` describes, made by `uv` if it is not there yet.
 
     Args:
         lock: a requirements file in which every line has its hashes.
+        python: versions that it needs, as `>=3.11,<3.13`; None: the Python that runs the framework.
 
     Raises:
         UsageError: the lock does not install on this Python: a missing hash, a conflict, another Python needed.
         Unavailable: `uv` could not be run, or the package index did not answer.
     """
-    name = f"{digest.of_file(lock).removeprefix('sha256:')[:20]}-{platform.python_version()}"
+    base, version = _interpreter(python)
+    name = f"{digest.of_file(lock).removeprefix('sha256:')[:20]}-{version}"
     folder = cache_folder() / "envs" / name
-    python = folder / "bin" / "python"
-    if python.exists():
-        return python
+    program = folder / "bin" / "python"
+    if program.exists():
+        return program
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{name}."))
+    inside = str(made / "bin" / "python")
+    # Programs run there without the right to write byte code, so it is compiled once, here.
+    install = ["pip", "install", "--quiet", "--require-hashes", "--compile-bytecode", "--python", inside]
     try:
-        _uv(["venv", "--quiet", "--relocatable", "--clear", "--python", sys.executable, str(made)], lock)
-        _uv(
-            [
-                "pip",
-                "install",
-                "--quiet",
-                "--require-hashes",
-                "--python",
-                str(made / "bin" / "python"),
-                "-r",
-                str(lock),
-            ],
-            lock,
-        )
+        _uv(["venv", "--quiet", "--relocatable", "--clear", "--python", base, str(made)], f"{lock} (Python {version})")
+        _uv([*install, "-r", str(lock)], f"{lock} (Python {version})")
         made.chmod(0o755)
         made.rename(folder)
     except OSError:
-        if not python.exists():  # else another maker was first: the same lock, so the same environment
+        if not program.exists():  # else another maker was first: the same lock, so the same environment
             raise
     finally:
         shutil.rmtree(made, ignore_errors=True)
-    return python
+    return program
+
+
+def _interpreter(wanted: str | None) -> tuple[str, str]:
+    """Return an environment's interpreter and its version: this one where it will do, else one that `uv` finds."""
+    from packaging.specifiers import SpecifierSet
+
+    if wanted is None or platform.python_version() in SpecifierSet(wanted):
+        return sys.executable, platform.python_version()
+    found = _uv(["python", "find", "--no-python-downloads", "--show-version", wanted], f"Python {wanted}")
+    program = _uv(["python", "find", "--no-python-downloads", wanted], f"Python {wanted}")
+    return program, found
 
 
 def uv_program() -> str:
@@ -79,19 +83,19 @@ def uv_program() -> str:
     return str(find_uv_bin())
 
 
-def _uv(arguments: list[str], lock: Path) -> None:
+def _uv(arguments: list[str], what: str) -> str:
     try:
         done = subprocess.run([uv_program(), *arguments], capture_output=True, text=True, check=False)
     except (OSError, ImportError) as exc:
-        raise Unavailable(f"uv could not be started, so the environment of {lock} was not made: {exc}") from exc
+        raise Unavailable(f"uv could not be started, so there is no environment of {what}: {exc}") from exc
     if done.returncode == 0:
-        return
+        return done.stdout.strip()
     said = done.stderr.strip()[-2000:]
     transient = any(word in said for word in ("error sending request", "timed out", "dns error", "Failed to fetch"))
     message = (
-        f"the environment of {lock} could not be made with Python {platform.python_version()}:\n{said}\n"
+        f"the environment of {what} could not be made:\n{said}\n"
         "Either the package index did not answer (try again), or the lock does not fit this Python: "
-        "compile it again with `passmuster lock`, or run the framework under the Python that the lock was made for."
+        "compile it again with `passmuster lock`, or install the Python that it was made for."
     )
     raise (Unavailable if transient else UsageError)(message)
 

@@ -17,6 +17,9 @@ from passmuster.measurement import Measurement
 #: The entry point group in which distributions register their gates.
 ENTRY_POINT_GROUP = "passmuster.gates"
 
+#: What a gate may need, cheapest first.
+NEEDS = ("model", "data", "predictions", "champion")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Champion:
@@ -27,6 +30,7 @@ class Champion:
     model: Path  #: its model directory
     predictions: Mapping[str, Path]  #: split → Parquet, in the same rows as the candidate's
     environment: Mapping[str, Any]  #: of its re-run: lock, python, platform
+    leave_out: Mapping[str, Path] = field(default_factory=dict)  #: split → Parquet of ids that it was trained on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +60,15 @@ class Inputs:
 
 @runtime_checkable
 class Gate(Protocol):
-    """One question about a candidate."""
+    """One question about a candidate.
+
+    A gate may also have `prepare(inputs) -> None`, which makes ready what its time limit should not cover (an
+    environment of its own).
+    """
 
     name: str  #: the section of the config that it reads
-    needs: frozenset[str]  #: of "data", "predictions", "champion", "model": orders the gates, cheapest needs first
+    #: of `NEEDS`: orders the gates, cheapest first; one that needs "champion" is only asked where there is one
+    needs: frozenset[str]
 
     def measure(self, inputs: Inputs) -> Sequence[Measurement]:
         """Return what was measured; at least one, each named uniquely. An exception becomes an error outcome."""

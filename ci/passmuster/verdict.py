@@ -207,10 +207,10 @@ def _stranger(measurement: Measurement) -> Judgement:
 
 
 def _simultaneous_level(measurements: Sequence[Measurement], gate: GatePolicy, policy: Policy) -> float:
-    """Return the level that each interval of a *detect harm* gate must have at least; of other gates 0."""
+    """Return the level that intervals of a *detect harm* gate must have; without a budget, none is enough."""
     budget = policy.false_alarms_of(gate.gate)
     comparisons = sum(isinstance(m, Estimate) for m in measurements)
-    return planning.simultaneous(budget, comparisons) if budget and comparisons else 0.0
+    return planning.simultaneous(budget, comparisons) if budget and comparisons else 1.0
 
 
 def _judge_one(

@@ -27,6 +27,8 @@ from passmuster.errors import PassmusterError, UsageError
 from passmuster.gates import Inputs
 from passmuster.measurement import Assertion, Failure, Measurement, NotApplicable
 
+#: numpy 1, which Deepchecks needs, was never built for later ones.
+PYTHON = ">=3.11,<3.13"
 LOCK = Path(__file__).with_name("requirements.txt")
 RUNNER = Path(__file__).with_name("runner.py")
 
@@ -222,7 +224,7 @@ def environment() -> Path:
         UsageError: the lock does not install on this Python.
         Unavailable: `uv` could not be run, or the package index did not answer.
     """
-    return environments.ensure(LOCK)
+    return environments.ensure(LOCK, python=PYTHON)
 
 
 def start(request: Request, *, folder: Path, python: Callable[[], Path] = environment) -> Running:

@@ -1,0 +1,338 @@
+"""The step `gate`: measure the candidate by every gate that the policy names, judge it, and leave the verdict.
+
+Gates are found by entry point and run in processes of their own; this module only chooses, starts and collects. It
+refuses inputs whose digests are not those that the records name, before the gates run and after.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from passmuster import _gate_process, digest, record, verdict
+from passmuster import config as configs
+from passmuster._gate_process import Group
+from passmuster._gate_worker import Asked
+from passmuster.config import ModelConfig
+from passmuster.errors import Refused, UsageError
+from passmuster.gates import ENTRY_POINT_GROUP, Champion, Inputs, NoChampion
+from passmuster.measurement import Failure, Measurement, to_json
+from passmuster.policy import GatePolicy, Policy, from_config, turned_off
+from passmuster.progress import Progress
+from passmuster.record import Record
+
+if TYPE_CHECKING:
+    from passmuster._git import Repository
+
+#: These share one run of Deepchecks, which starts first since its import alone takes seconds.
+_DEEPCHECKS = ("integrity", "train-test", "evaluation")
+
+#: Seconds for Deepchecks' start; its client keeps the limits of gates and checks, and tells what it has by then.
+_STARTING = 400.0
+
+#: Runs the user's code, so it gets a process of its own, as the user's gates do.
+_OF_THE_USER = ("behaviour",)
+
+
+def gate(
+    root: Path,
+    config: ModelConfig,
+    *,
+    policy_ref: str | None = None,
+    only: Sequence[str] = (),
+    today: date | None = None,
+    progress: Progress,
+) -> Record:
+    """Judge the candidate that `reproduce` and `score` left, and return the record of the verdict.
+
+    Args:
+        root: the user's checkout.
+        config: the model's config as the candidate's commit has it.
+        policy_ref: the commit whose policy, gates and tests judge; not given: those of `root`.
+        only: run these gates alone. The answer then decides nothing: it says "refuse" and is not written.
+        today: the day that decides which waivers count; not given: today in UTC.
+        progress: is told what begins.
+
+    Raises:
+        Refused: a record or file is missing, altered, or not of one candidate; or the policy's commit does not know
+            the model.
+        UsageError: `only` names no gate of the policy, or there is no such commit.
+    """
+    folder = root / ".passmuster" / config.name
+    evidence = _Evidence.read(folder)
+    day = today or datetime.now(UTC).date()
+    with ExitStack() as stack:
+        judge = stack.enter_context(_judge(root, config, policy_ref))
+        scratch = Path(tempfile.mkdtemp(prefix="passmuster-gates-"))
+        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+        policy = _chosen(from_config(judge.config), only)
+        inputs = evidence.inputs(judge.config, judge.root, scratch)
+        measurements = _measure(policy, inputs, scratch, progress)
+    evidence.check()
+    compared = evidence.champion["state"] != "none"
+    judged = verdict.judge(measurements, policy, compared=compared, today=day)
+    found = _record(evidence, judge, policy, measurements, judged, day)
+    if only:
+        return replace(found, body={**found.body, "decision": "refuse", "only": list(only)})
+    record.write(found, folder / "gate.json")
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judge:
+    """By whose policy is judged."""
+
+    config: ModelConfig
+    root: Path  #: a checkout with that policy's gates and tests
+    ref: str | None
+    commit: str | None
+    changes: tuple[str, ...] = ()  #: how the candidate's own policy differs from it
+
+
+@contextmanager
+def _judge(root: Path, config: ModelConfig, policy_ref: str | None) -> Iterator[_Judge]:
+    if policy_ref is None:
+        yield _Judge(config=config, root=root, ref=None, commit=None)
+        return
+    from passmuster._git import Repository
+
+    repository = Repository.containing(root)
+    commit = repository.commit(policy_ref)
+    base = _config_at(repository, commit, policy_ref, config.name)
+    changes = tuple(configs.differences(base, config))
+    if not _of_users(base):
+        yield _Judge(config=base, root=root, ref=policy_ref, commit=commit, changes=changes)
+        return
+    with repository.worktree(commit) as checkout:
+        yield _Judge(config=base, root=checkout, ref=policy_ref, commit=commit, changes=changes)
+
+
+def _config_at(repository: Repository, commit: str, ref: str, name: str) -> ModelConfig:
+    known = configs.load_at(repository, commit)
+    if name not in known:
+        raise Refused(
+            f"{ref} has no model-configs/{name}.yaml, so there is no policy to judge {name} by: a model that the base "
+            "does not know needs a person who brings its config there first"
+        )
+    return known[name]
+
+
+def _of_users(config: ModelConfig) -> bool:
+    return bool(config.gates.user or config.gates.behaviour.tests)
+
+
+def _chosen(policy: Policy, only: Sequence[str]) -> Policy:
+    names = [one.gate for one in policy.gates]
+    if unknown := [name for name in only if name not in names]:
+        raise UsageError(f"the policy has no gate {unknown[0]!r}; there are: {', '.join(names)}")
+    return replace(policy, gates=tuple(one for one in policy.gates if not only or one.gate in only))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Evidence:
+    """What the steps before left, checked: records that name each other, and files that have the digests they name."""
+
+    folder: Path
+    reproduced: Record
+    scored: Record
+
+    @classmethod
+    def read(cls, folder: Path) -> _Evidence:
+        """Read both records and check the chain between them and the files.
+
+        Raises:
+            Refused: anything is missing, altered, or belongs to another candidate.
+        """
+        scored = record.read(folder / "score.json", "score")
+        reproduced = record.read(folder / "reproduce.json", "reproduce")
+        if scored.inputs.get("reproduce") != reproduced.digest:
+            raise Refused(f"{folder}: the scores are of another re-run; run `passmuster score` again")
+        found = cls(folder=folder, reproduced=reproduced, scored=scored)
+        try:
+            found.check()
+        except (KeyError, TypeError, AttributeError) as exc:
+            raise Refused(f"{folder}: a record lacks what its step always writes: {exc!r}") from exc
+        return found
+
+    @property
+    def champion(self) -> Mapping[str, Any]:
+        """What `score` says of the champion."""
+        state: Mapping[str, Any] = self.scored.body["champion"]
+        return state
+
+    def check(self) -> None:
+        """Refuse any file whose digest is not the one that a record names."""
+        if self.reproduced.body["decision"] != "reproducible":
+            raise Refused(f"{self.folder}: the re-run ended as {self.reproduced.body['decision']!r}; nothing to judge")
+        model, candidate = self.reproduced.body["model_digest"], self.scored.body["candidate"]
+        if not digest.is_digest(model) or {model} != {candidate["digest"], self.scored.inputs.get("model")}:
+            raise Refused(f"{self.folder}: re-run and scores are of different models; run `passmuster score` again")
+        if digest.of_path(self._path("model")) != model:
+            raise Refused(f"{self.folder / 'model'} is not the model that was re-run and scored")
+        self._files(self.reproduced.body["data"])
+        self._files(candidate["predictions"])
+        if self.champion["state"] == "scored":
+            self._files(self.champion["predictions"])
+            self._files(self.champion.get("leave_out") or {})
+            if digest.of_path(self._path(self.champion["model"])) != self.champion["digest"]:
+                raise Refused(f"{self.folder / self.champion['model']} is not the champion that the scores name")
+
+    def _files(self, files: Mapping[str, Mapping[str, Any]]) -> None:
+        for said in files.values():
+            path = self._path(said["path"])
+            if not path.is_file() or digest.of_file(path) != said["digest"]:
+                raise Refused(f"{path} is missing or altered: it has not the digest that the record names")
+
+    def _path(self, relative: str) -> Path:
+        path = self.folder / relative
+        if path.is_symlink() or not path.resolve().is_relative_to(self.folder.resolve()):
+            raise Refused(f"a record names {relative!r}, which is not inside {self.folder}")
+        return path
+
+    def _paths(self, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Path]:
+        return {split: self._path(said["path"]).absolute() for split, said in files.items()}
+
+    def inputs(self, config: ModelConfig, root: Path, scratch: Path) -> Inputs:
+        """Return what gates may look at."""
+        return Inputs(
+            config=config,
+            root=root.absolute(),
+            digest=self.reproduced.body["model_digest"],
+            model=self._path("model").absolute(),
+            data=self._paths(self.reproduced.body["data"]),
+            predictions=self._paths(self.scored.body["candidate"]["predictions"]),
+            champion=self._champion(),
+            environment=self.reproduced.body["environment"],
+            workspace=scratch,
+        )
+
+    def _champion(self) -> Champion | NoChampion:
+        said = self.champion
+        if said["state"] == "none":
+            return NoChampion(reason=verdict.NO_CHAMPION, message="the ledger has no champion yet")
+        if said["state"] != "scored":
+            return NoChampion(
+                reason="unreadable",
+                message=f"the champion could not be scored: {said.get('message') or 'no reason given'}",
+            )
+        return Champion(
+            version=said["version"],
+            digest=said["digest"],
+            model=self._path(said["model"]).absolute(),
+            predictions=self._paths(said["predictions"]),
+            environment=said["environment"],
+            leave_out=self._paths(said.get("leave_out") or {}),
+        )
+
+
+def _measure(policy: Policy, inputs: Inputs, scratch: Path, progress: Progress) -> list[Measurement]:
+    """Run the policy's gates: Deepchecks in the background, meanwhile the others one after the other."""
+    asked: dict[str, Asked] = {}
+    measurements: list[Measurement] = []
+    for one in policy.gates:
+        found = _ask(one, policy, inputs, scratch)
+        if isinstance(found, Asked):
+            asked[one.gate] = found
+        else:
+            measurements.append(found)
+    first, *others = _groups(policy, asked)
+    with ThreadPoolExecutor(1) as pool:
+        if first.asked:
+            progress.step(f"measuring {_names(first)} by Deepchecks, in the background")
+        background = pool.submit(_gate_process.measure, first, scratch / "deepchecks")
+        try:
+            for number, group in enumerate(others):
+                progress.step(f"measuring {_names(group)}")
+                measurements += _gate_process.measure(group, scratch / f"group-{number}")
+            if first.asked:
+                progress.step("waiting for Deepchecks")
+            return measurements + background.result()
+        except BaseException:
+            _gate_process.end_all()
+            raise
+
+
+def _names(group: Group) -> str:
+    return ", ".join(one.name for one in group.asked)
+
+
+def _groups(policy: Policy, asked: Mapping[str, Asked]) -> list[Group]:
+    """Return which gates share a process; Deepchecks' come first, even where there are none."""
+    timeouts = {one.gate: one.timeout for one in policy.gates}
+    alone = [name for name, one in asked.items() if one.is_file or name in _OF_THE_USER]
+    shared = [name for name in asked if name not in alone and name not in _DEEPCHECKS]
+
+    def group(names: Sequence[str], **how: Any) -> Group:
+        return Group(
+            asked=tuple(asked[name] for name in names), timeouts={name: timeouts[name] for name in names}, **how
+        )
+
+    # Deepchecks' environment is made by uv, which needs the network and the user's settings of it.
+    deepchecks = group([name for name in _DEEPCHECKS if name in asked], isolated=False, together=True, extra=_STARTING)
+    return [deepchecks, *([group(shared)] if shared else []), *(group([name]) for name in alone)]
+
+
+def _ask(one: GatePolicy, policy: Policy, inputs: Inputs, scratch: Path) -> Asked | Failure:
+    """Return how to run a gate of the policy, or why it can't be run."""
+    workspace = scratch / "workspaces" / one.gate
+    workspace.mkdir(parents=True)
+    user = inputs.config.gates.user.get(one.gate)
+    own = replace(
+        inputs,
+        workspace=workspace,
+        false_alarms=policy.false_alarms_of(one.gate),
+        options=dict(user.options) if user else {},
+    )
+    if user:
+        return Asked(name=one.gate, source=user.file, is_file=True, inputs=own)
+    sources = {entry.value for entry in entry_points(group=ENTRY_POINT_GROUP, name=one.gate)}
+    if len(sources) == 1:
+        return Asked(name=one.gate, source=sources.pop(), is_file=False, inputs=own)
+    trouble = "no installed distribution provides it" if not sources else f"{len(sources)} distributions provide it"
+    return Failure(gate=one.gate, name=one.gate, reason=f"{trouble}; install passmuster again")
+
+
+def _record(
+    evidence: _Evidence,
+    judge: _Judge,
+    policy: Policy,
+    measurements: Sequence[Measurement],
+    judged: verdict.Verdict,
+    day: date,
+) -> Record:
+    champion = evidence.champion
+    policy_digest = digest.of_json(configs.policy_json(judge.config))
+    model = evidence.reproduced.body["model_digest"]
+    return Record(
+        schema="gate",
+        version=1,
+        inputs={"score": evidence.scored.digest, "policy": policy_digest, "model": model},
+        body={
+            **verdict.to_body(judged),
+            "model": judge.config.name,
+            "commit": evidence.reproduced.body["commit"],
+            "model_digest": model,
+            "champion": None
+            if champion["state"] == "none"
+            else {key: champion.get(key) for key in ("version", "promotion", "digest")},
+            "policy": {
+                "digest": policy_digest,
+                "ref": judge.ref,
+                "commit": judge.commit,
+                "changes": list(judge.changes),
+            },
+            "measurements": [to_json(m) for m in measurements],
+            "judged_on": day.isoformat(),
+            "false_alarms": policy.false_alarms,
+            "off": list(turned_off(judge.config)),
+        },
+        context={"finished": datetime.now(UTC).isoformat(timespec="seconds")},
+    )
