@@ -69,7 +69,7 @@ def first_champion() -> None:
 def better_candidate() -> None:
     """Train on all features; the paired comparison on the same rows must not show harm."""
     act("Act 2", "A better candidate: compared with the champion in pairs, row by row, and promoted.")
-    propose("act-2", "Use all features and gradient boosting")
+    propose("act-2", "Use more features, and gradient boosting")
     passmuster("run", "credit-default", expect=0)
     keep_report("act-2")
 
@@ -78,7 +78,7 @@ def bad_candidate() -> None:
     """Make a plausible mistake on a branch; it must be refused with the reason."""
     act("Act 3", "A planted mistake on a branch. It trains without an error; it must not pass.")
     run("git", "switch", "--quiet", "--create", "bad-idea")
-    propose("act-3", "Simplify the features")
+    propose("act-3", "Count defaults of home owners as good: the sale of the house pays the loan back")
     passmuster("run", "credit-default", expect=11)
     keep_report("act-3")
     run("git", "switch", "--quiet", "main")
