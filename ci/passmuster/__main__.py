@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 
@@ -10,7 +11,12 @@ from passmuster.errors import ExitCode, PassmusterError
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
+    signal.signal(signal.SIGTERM, _interrupt)  # a cancelled job must end what it started, as Ctrl-C does
     sys.exit(int(main_inner(arguments)))
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def main_inner(arguments: list[str] | None = None) -> ExitCode:

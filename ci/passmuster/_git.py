@@ -142,7 +142,9 @@ class Repository:
         parent = Path(tempfile.mkdtemp(prefix="passmuster-"))
         folder = parent / "tree"
         try:
-            self.run("worktree", "add", "--quiet", "--detach", "--force", str(folder), self.commit(revision))
+            # A hook of the user's (as `dvc install` makes one) would run in it.
+            no_hooks = ("-c", "core.hooksPath=/dev/null")
+            self.run(*no_hooks, "worktree", "add", "--quiet", "--detach", "--force", str(folder), self.commit(revision))
             yield folder
         finally:
             shutil.rmtree(parent, ignore_errors=True)

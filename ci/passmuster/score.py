@@ -1,0 +1,279 @@
+"""The step `score`: candidate and champion, each in its own environment, answer the candidate's rows."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from passmuster import __version__, _preparation, _scoring, digest, environments, record, reproduce
+from passmuster.config import ModelConfig
+from passmuster.errors import NotMeasured, NotReproducible, Refused, UsageError
+from passmuster.progress import Progress
+from passmuster.record import Record
+
+#: The record's file, below the model's folder.
+RECORD = "score.json"
+
+#: The split whose rows are not compared: the candidate was trained on them.
+TRAIN = "train"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChampionSource:
+    """The version in production, as ledger and registry give it."""
+
+    version: str  #: the ledger's name of it, e.g. "v3"
+    promotion: int  #: the number of the event that made it champion
+    commit: str  #: 40 hex digits
+    digest: str  #: of its model directory
+    directory: Path  #: its model directory, with its lock
+    environment: Mapping[str, Any] = field(default_factory=dict)  #: of its re-run: lock, python, platform
+    train_ids: Path | None = None  #: Parquet with the ids of the rows that it was trained on
+
+
+def score(root: Path, config: ModelConfig, *, champion: ChampionSource | None, progress: Progress) -> Record:
+    """Score the candidate that `reproduce` left, and the champion on the same rows; write the record `score.json`.
+
+    Where the champion can't take the candidate's columns, its own commit's preparation makes its rows from the
+    candidate's raw data. Where that fails too, the record says `unreadable`, which no gate takes for *no champion*.
+
+    Args:
+        root: the user's checkout.
+        config: the model's.
+        champion: None only where there really is none.
+        progress: told what is going on.
+
+    Raises:
+        Refused: the evidence of `reproduce` is missing or altered, or a champion's directory is not the one promoted.
+        NotReproducible: `reproduce` did not end as reproducible.
+        NotMeasured: the candidate's answers are refused: too few, NaN, outside [0, 1], not in time.
+        Unavailable: a remote or the package index did not answer.
+    """
+    target = reproduce.folder(root, config.name)
+    found = record.read(target / reproduce.RECORD, "reproduce")
+    if found.body["decision"] != reproduce.REPRODUCIBLE:
+        raise NotReproducible(f"{config.name} is {found.body['decision']}; there is nothing to score")
+    reproduce.verify_files(target, found)
+    (target / RECORD).unlink(missing_ok=True)
+    return _Scoring(root, config, target, found, progress).record(champion)
+
+
+class _Scoring:
+    """One run of the step."""
+
+    def __init__(self, root: Path, config: ModelConfig, target: Path, found: Record, progress: Progress) -> None:
+        self.root, self.config, self.target = root, config, target
+        self.found, self.progress = found, progress
+        self.data = {split: target / item["path"] for split, item in found.body["data"].items()}
+        self.isolated = True
+
+    def record(self, champion: ChampionSource | None) -> Record:
+        """Score both, and write the record."""
+        began = time.time()
+        _empty(self.target / "predictions")
+        model_digest = str(self.found.body["model_digest"])
+        self.progress.step(f"{self.config.name}: scoring the candidate")
+        predictions = self._predictions(self.target / "model", model_digest, self.data, "candidate")
+        body = {
+            "model": self.config.name,
+            "candidate": {"digest": model_digest, "predictions": predictions},
+            "champion": self._champion(champion),
+            "isolated": self.isolated,
+        }
+        # Both models ran code of their own as this user: what they were asked with must still be what it was.
+        reproduce.verify_files(self.target, self.found)
+        inputs = {"reproduce": self.found.digest, "model": model_digest}
+        inputs |= {f"data/{split}": str(item["digest"]) for split, item in self.found.body["data"].items()}
+        if champion is not None:
+            inputs["champion"] = champion.digest
+        context = {"began": began, "seconds": time.time() - began}
+        result = Record(schema="score", version=1, inputs=inputs, body=body, context=context)
+        record.write(result, self.target / RECORD)
+        return result
+
+    # The champion
+
+    def _champion(self, source: ChampionSource | None) -> dict[str, Any]:
+        if source is None:
+            return {"state": "none"}
+        self.progress.step(f"{self.config.name}: scoring the champion, {source.version}")
+        model = self._own_copy(source)
+        try:
+            predictions, prepared = self._champions_answers(model, source)
+        except (NotMeasured, UsageError) as exc:
+            _empty(self.target / "predictions" / "champion")
+            return {"state": "unreadable", "version": source.version, "digest": source.digest, "message": str(exc)}
+        if digest.of_path(model) != source.digest:
+            raise Refused(f"{model} changed while it was scored; run `passmuster score` again")
+        return {
+            "state": "scored",
+            "version": source.version,
+            "promotion": source.promotion,
+            "commit": source.commit,
+            "digest": source.digest,
+            "model": "champion/model",
+            "predictions": predictions,
+            "environment": dict(source.environment),
+            "prepared": prepared,
+            **self._overlap(source),
+        }
+
+    def _own_copy(self, source: ChampionSource) -> Path:
+        """Return the champion's directory in the model's folder, after checking that it is the one promoted."""
+        if digest.of_path(source.directory) != source.digest:
+            raise Refused(f"{source.directory} is not the model that was promoted as {source.version}")
+        copy = self.target / "champion" / "model"
+        if source.directory.resolve() != copy.resolve():
+            _empty(copy)
+            shutil.copytree(source.directory, copy, dirs_exist_ok=True)
+        return copy
+
+    def _champions_answers(self, model: Path, source: ChampionSource) -> tuple[dict[str, Any], bool]:
+        """Return the predictions, and whether the champion's own preparation was needed."""
+        try:
+            return self._predictions(model, source.digest, self.data, "champion"), False
+        except _scoring.CannotTakeColumns as exc:
+            why = str(exc)
+        self.progress.step(
+            f"{self.config.name}: the champion can't take the candidate's columns: {why.splitlines()[0]}"
+        )
+        with tempfile.TemporaryDirectory(prefix="passmuster-prepared-") as folder:
+            try:
+                data = _preparation.prepare(
+                    self.root,
+                    self.config,
+                    champion=source.commit,
+                    candidate=str(self.found.body["commit"]),
+                    lock=model / _scoring.LOCK,
+                    splits=self.data,
+                    to=Path(folder),
+                    progress=self.progress,
+                )
+                return self._predictions(model, source.digest, data, "champion"), True
+            except NotMeasured as exc:
+                raise NotMeasured(f"the champion can't take the candidate's columns: {why}\n{exc}") from exc
+
+    def _overlap(self, source: ChampionSource) -> dict[str, Any]:
+        """Count the rows that the champion was trained on, and list them, so that comparisons leave them out."""
+        if source.train_ids is None:
+            return {"overlap": "unknown", "leave_out": {}}
+        leave_out = {}
+        for split, path in self.data.items():
+            if split != TRAIN:
+                leave_out[split] = self._seen(source.train_ids, path, f"leave_out/{split}.parquet")
+        return {"overlap": {split: item["rows"] for split, item in leave_out.items()}, "leave_out": leave_out}
+
+    def _seen(self, train_ids: Path, data: Path, path: str) -> dict[str, Any]:
+        import pyarrow as pa
+        from pyarrow import compute as pc
+        from pyarrow import parquet as pq
+
+        key = self.config.data.id
+        ids = pq.ParquetFile(data).read(columns=[key])
+        try:
+            trained = pq.ParquetFile(train_ids).read().column(0)
+            seen = pc.is_in(ids.column(key), value_set=trained.cast(ids.column(key).type).combine_chunks())
+        except (OSError, pa.ArrowException, IndexError) as exc:
+            raise Refused(f"the ids that the champion was trained on can't be compared with {key}: {exc}") from exc
+        (self.target / path).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(ids.filter(seen), self.target / path)
+        return reproduce.described(self.target, path)
+
+    # Predictions, by way of the cache
+
+    def _predictions(
+        self, model: Path, model_digest: str, data: Mapping[str, Path], who: str
+    ) -> dict[str, dict[str, Any]]:
+        """Return split → path, digest and rows of the predictions; those already known are not made again."""
+        out = {split: self.target / "predictions" / who / f"{split}.parquet" for split in data}
+        kept = {split: _Kept(self._key(model_digest, path)) for split, path in data.items()}
+        missing = {data[split]: out[split] for split in data if not self._taken(kept[split], data[split], out[split])}
+        if missing:
+            isolated = self._run(model, missing)
+            for split in data:
+                if data[split] in missing:
+                    kept[split].keep(out[split], isolated=isolated)
+        self.isolated = self.isolated and all(one.isolated for one in kept.values())
+        return {split: reproduce.described(self.target, f"predictions/{who}/{split}.parquet") for split in data}
+
+    def _run(self, model: Path, files: Mapping[Path, Path]) -> bool:
+        names = self.config.data
+        return _scoring.run(
+            model,
+            files,
+            task=self.config.task,
+            id=names.id,
+            label=names.label,
+            timeout=self.config.pipeline.timeout,
+            progress=self.progress,
+        )
+
+    def _key(self, model_digest: str, data: Path) -> str:
+        names = self.config.data
+        facts = {
+            "framework": __version__,
+            "program": digest.of_file(_scoring.program()),
+            "model": model_digest,
+            "data": digest.of_file(data),
+            "id": names.id,
+            "label": names.label,
+            "task": str(self.config.task),
+        }
+        return digest.of_json(facts).removeprefix("sha256:")
+
+    def _taken(self, kept: _Kept, data: Path, out: Path) -> bool:
+        """Return whether the predictions were in the cache, whole, and pass the check that new ones must pass."""
+        names = self.config.data
+        if not kept.take(out):
+            return False
+        try:
+            _scoring.check(out, data, task=self.config.task, id=names.id, label=names.label)
+        except NotMeasured:
+            out.unlink()
+            return False
+        return True
+
+
+class _Kept:
+    """Predictions in the user's cache, by what they follow from."""
+
+    def __init__(self, key: str) -> None:
+        folder = environments.cache_folder() / "predictions"
+        self.path, self.note = folder / f"{key}.parquet", folder / f"{key}.json"
+        self.isolated = False
+
+    def take(self, out: Path) -> bool:
+        """Copy them to `out`; the answer is whether they were there, unaltered."""
+        try:
+            note = json.loads(self.note.read_text(encoding="utf-8"))
+            out.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.path, out)
+            if digest.of_file(out) != note["digest"]:
+                return False
+            self.isolated = note["isolated"] is True
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        return True
+
+    def keep(self, made: Path, *, isolated: bool) -> None:
+        """Copy `made` into the cache; a full disk there is no reason to fail."""
+        self.isolated = isolated
+        with contextlib.suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self.path.parent, delete=False) as stream:
+                stream.write(made.read_bytes())
+            Path(stream.name).replace(self.path)
+            note = {"digest": digest.of_file(made), "isolated": isolated}
+            record.write_atomically(self.note, json.dumps(note))
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
