@@ -163,7 +163,14 @@ def _here(args: argparse.Namespace) -> tuple[Path, list[ModelConfig]]:
     from passmuster import config
 
     root = _repository().root
-    return root, _choose(config.load(root), args)
+    return root, _choose(config.load(root, only=args.models), args)
+
+
+def _named(root: Path, name: str) -> ModelConfig:
+    """Return one model's config as it stands in the work tree."""
+    from passmuster import config
+
+    return _choose(config.load(root, only=[name]), argparse.Namespace(models=[name], all=False))[0]
 
 
 def _at(args: argparse.Namespace, revision: str) -> tuple[Path, list[ModelConfig]]:
@@ -221,11 +228,11 @@ def _run(args: argparse.Namespace) -> ExitCode:
 
 
 def _lock(args: argparse.Namespace) -> ExitCode:
-    from passmuster import config, lock
+    from passmuster import lock
     from passmuster._console import talking
 
     root = _repository().root
-    chosen = _choose(config.load(root), argparse.Namespace(models=[args.model], all=False))[0]
+    chosen = _named(root, args.model)
     with talking() as talk:
         talk.step(f"compiling {chosen.requirements}")
         changed = lock.lock(root, chosen, check=args.check, upgrade=args.upgrade)
@@ -349,11 +356,11 @@ def _promote(args: argparse.Namespace) -> ExitCode:
 
 
 def _rollback(args: argparse.Namespace) -> ExitCode:
-    from passmuster import config, rollback
+    from passmuster import rollback
     from passmuster._console import talking
 
     root = _repository().root
-    chosen = _choose(config.load(root), argparse.Namespace(models=[args.model], all=False))[0]
+    chosen = _named(root, args.model)
     with talking() as talk:
         result = rollback.rollback(root, chosen, to=args.to, reason=args.reason, dry_run=args.dry_run, progress=talk)
     _out(str(result))
@@ -373,10 +380,10 @@ def _status(args: argparse.Namespace) -> ExitCode:
 
 
 def _history(args: argparse.Namespace) -> ExitCode:
-    from passmuster import config, history
+    from passmuster import history
 
     root = _repository().root
-    chosen = _choose(config.load(root), argparse.Namespace(models=[args.model], all=False))[0]
+    chosen = _named(root, args.model)
     told = history.history(root, chosen, at=_time(args.at), offline=args.offline)
     if args.format == "json":
         _json(history.to_json(told))

@@ -97,8 +97,8 @@ def test_status_audit_and_gto_agree_on_the_champions(played: Played) -> None:
 
     assert status.returncode == 0, status.stderr
     assert audit.returncode == 0, audit.stdout + audit.stderr
-    shown = {name: entry["stages"]["champion"] for name, entry in json.loads(gto.stdout).items()}
-    assert shown == {"credit-default": ["v2.0.0"], "loan-pricing": ["v1.0.0"]}
+    shown = {name: entry["stage"]["champion"] for name, entry in json.loads(gto.stdout).items()}
+    assert shown == {"credit-default": "v2.0.0", "loan-pricing": "v1.0.0"}
 
 
 def test_the_plan_names_the_model_that_the_bad_idea_touches(played: Played) -> None:

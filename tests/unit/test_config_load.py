@@ -98,3 +98,18 @@ def test_a_config_that_is_a_link_in_a_commit_is_refused_and_not_followed(tmp_pat
 
     with pytest.raises(ConfigError, match=r"b\.yaml:1:1: a config is a mapping"):
         load_at(Repository(tmp_path), "HEAD")
+
+
+def test_a_named_model_does_not_wait_for_the_others_to_be_in_order(tmp_path: Path) -> None:
+    write(tmp_path, "a")
+    write(tmp_path, "broken", "owner: [")
+
+    assert list(load(tmp_path, only=["a"])) == ["a"]
+    for only in ([], ["broken"], ["a", "broken"], ["a", "unknown"]):
+        with pytest.raises(ConfigError, match="broken"):
+            load(tmp_path, only=only)
+
+
+def test_where_there_is_no_config_the_message_names_no_command_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"docs/configuration\.md"):
+        load(tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from passmuster._git import Repository
@@ -17,14 +17,21 @@ from passmuster.errors import UsageError
 FOLDER = "model-configs"
 
 
-def load(root: Path) -> dict[str, ModelConfig]:
+def load(root: Path, *, only: Collection[str] = ()) -> dict[str, ModelConfig]:
     """Return the configs of the checkout at `root`, by model, sorted.
 
+    Args:
+        root: the checkout.
+        only: names of models, where all of them have a config: the others are not returned, and nothing that is wrong
+            with them counts, since a rollback must not wait for them. Empty, or with an unknown name: all.
+
     Raises:
-        ConfigError: with every complaint about every file.
+        ConfigError: with every complaint about every file that counts.
         UsageError: there is none.
     """
-    return whole(read_all(files_below(root)))
+    readings = read_all(files_below(root))
+    chosen = [reading for reading in readings if PurePosixPath(reading.file).stem in only]
+    return whole(chosen if len(chosen) == len(set(only)) and chosen else readings)
 
 
 def load_at(repository: Repository, revision: str) -> dict[str, ModelConfig]:
@@ -47,7 +54,9 @@ def files_below(root: Path) -> dict[str, bytes]:
     folder = root / FOLDER
     found = [path.relative_to(root).as_posix() for path in folder.iterdir()] if folder.is_dir() else []
     if not (paths := config_paths(found)):
-        raise UsageError(f"there is no model in {folder}: `passmuster init` writes a first {FOLDER}/<name>.yaml")
+        raise UsageError(
+            f"there is no model in {folder}; docs/configuration.md says how to write the first {FOLDER}/<name>.yaml"
+        )
     try:
         return {path: (root / path).read_bytes() for path in paths}
     except OSError as exc:
