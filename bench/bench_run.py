@@ -8,6 +8,7 @@ passmuster, DVC's and MLflow's start included. Goal: under 5 s, with all environ
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -137,8 +138,9 @@ def watch(clone: Path, *options: str) -> Watched:
 
 def listen(stream: Iterable[str] | None, steps: list[tuple[float, str]], said: list[str]) -> None:
     for line in stream or ():
-        steps.append((time.monotonic(), line.removeprefix("passmuster: ").strip()))
         said.append(line)
+        if not line.startswith("passmuster: scored "):  # progress within a step
+            steps.append((time.monotonic(), line.removeprefix("passmuster: ").strip()))
 
 
 def look(top: psutil.Process, found: Watched) -> None:
@@ -154,20 +156,24 @@ def look(top: psutil.Process, found: Watched) -> None:
             times = process.cpu_times()
         except psutil.Error:
             continue
-        seen = found.processes.setdefault(key, Seen(kind=kind, first=now, last=now))
-        seen.kind, seen.last, seen.cpu = kind, now, times.user + times.system
+        if kind is not None:
+            seen = found.processes.setdefault(key, Seen(kind=kind, first=now, last=now))
+            seen.kind, seen.last, seen.cpu = kind, now, times.user + times.system
 
 
-def kind_of(process: psutil.Process, top: psutil.Process) -> str:
-    words = [Path(word).name for word in process.cmdline()]
-    above = [kind_by(each.cmdline()) for each in process.parents() if each.pid != top.pid]
+def kind_of(process: psutil.Process, top: psutil.Process) -> str | None:
+    """Return what a process is; None where it only holds another one, as `unshare` does."""
+    own = kind_by(process.cmdline())
+    above = {kind_by(each.cmdline()) for each in process.parents() if each.pid != top.pid}
     if KINDS["dvc"] in above:
         return STAGE
-    return DEEPCHECKS if DEEPCHECKS in above else kind_by(words)
+    return DEEPCHECKS if DEEPCHECKS in above else own
 
 
-def kind_by(command: list[str]) -> str:
-    words = {Path(word).name for word in command}
+def kind_by(command: list[str]) -> str | None:
+    words = [Path(word).name for word in command]
+    if not words or words[0] == "unshare" or any('"$@"' in word for word in command):
+        return None
     return next((kind for word, kind in KINDS.items() if word in words), "others")
 
 
@@ -193,7 +199,7 @@ def report(title: str, run: Watched) -> float:
 def spans(run: Watched) -> Iterator[tuple[float, float, str]]:
     """Yield the time from each step to the next; what took no time is left out."""
     points = [(run.began, "start"), *run.steps, (run.ended, "end")]
-    for (began, text), (ended, _) in zip(points, points[1:], strict=False):
+    for (began, text), (ended, _) in itertools.pairwise(points):
         if ended - began >= 0.05:
             yield began, ended, text
 
@@ -201,7 +207,7 @@ def spans(run: Watched) -> Iterator[tuple[float, float, str]]:
 def covered(intervals: Iterable[tuple[float, float]]) -> float:
     """Return the length of the union of `intervals`."""
     total, end = 0.0, float("-inf")
-    for first, last in sorted(intervals):
+    for first, last in sorted((first, last) for first, last in intervals if last > first):
         if last > end:
             total += last - max(first, end)
             end = last

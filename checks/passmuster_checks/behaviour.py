@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -166,7 +167,7 @@ def _scratch(inputs: Inputs) -> Path:
 def _command(inputs: Inputs, tests: Sequence[Path], request: Path, results: Path) -> list[str]:
     """Return the call of pytest: settings of the user's project (options, plugins) must not leave tests out."""
     settings = inputs.workspace / "pytest.ini"
-    settings.write_text(f"[pytest]\npythonpath = {inputs.root}\n", encoding="utf-8")
+    settings.write_text(f"[pytest]\npythonpath = {shlex.quote(str(inputs.root))}\n", encoding="utf-8")
     return [
         *(sys.executable, "-P", "-m", "pytest", "--quiet", "--color=no", "-p", "no:cacheprovider"),
         *("-p", "passmuster_checks.pytest_plugin", "-c", str(settings), "--rootdir", str(inputs.root)),

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 import sys
 import traceback
 
 from passmuster.errors import ExitCode, PassmusterError
 
+#: git sets these for its hooks; in one, every git command would work on that repository and index, also one that is
+#: meant for a worktree of our own.
+_OF_ANOTHER_REPOSITORY = (
+    *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_NAMESPACE"),
+    *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH"),
+)
+
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     signal.signal(signal.SIGTERM, _interrupt)  # a cancelled job must end what it started, as Ctrl-C does
-    sys.exit(int(main_inner(arguments)))
+    code = int(main_inner(arguments))
+    gc.freeze()  # else the interpreter's end looks a second long for what to free in all that was imported
+    sys.exit(code)
 
 
 def _interrupt(*_: object) -> None:
@@ -22,11 +33,14 @@ def _interrupt(*_: object) -> None:
 def main_inner(arguments: list[str] | None = None) -> ExitCode:
     """Run the command line and return its exit code."""
     from passmuster import _cli
+    from passmuster._console import harmless
 
+    for name in _OF_ANOTHER_REPOSITORY:
+        os.environ.pop(name, None)
     try:
         return _cli.run(arguments)
     except PassmusterError as exc:
-        print(f"passmuster: {exc}", file=sys.stderr)  # noqa: T201  talk
+        print(f"passmuster: {harmless(str(exc))}", file=sys.stderr)  # noqa: T201  talk
         return exc.code
     except KeyboardInterrupt:
         print("passmuster: interrupted; running the same command again continues", file=sys.stderr)  # noqa: T201

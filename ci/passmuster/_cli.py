@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from passmuster import __version__
+from passmuster._console import harmless
 from passmuster.errors import ExitCode, PassmusterError, UsageError, combine
 
 if TYPE_CHECKING:
     from passmuster._git import Repository
     from passmuster.config import ModelConfig
+    from passmuster.report import ReportFacts
 
 _EPILOG = """\
 exit codes: 0 pass · 2 wrong call or configuration · 3 nothing to do · 4 try again · 10 not measured · 11 a gate failed
@@ -49,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         return sub
 
     sub = add("run", _run, "take models through every step: reproduce, score, gate, report, promote")
-    _models(sub)
+    _models(sub, aloud=True)
     sub.add_argument("--first", action="store_true", help="the model has no champion yet; nothing will be compared")
     _force(sub)
     sub.add_argument("--dry-run", action="store_true", help="do all but promote, and say what would be promoted")
@@ -93,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
     )
 
     sub = add("promote", _promote, "make the judged candidate the champion")
-    _models(sub)
+    _models(sub, aloud=True)
     sub.add_argument("--first", action="store_true", help="the model has no champion yet; nothing was compared")
     _dry_run(sub)
 
@@ -119,9 +121,12 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _models(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("models", metavar="MODEL", nargs="*", help="names in model-configs/; none: all of them")
-    sub.add_argument("--all", action="store_true", help="all models, said aloud")
+def _models(sub: argparse.ArgumentParser, *, aloud: bool = False) -> None:
+    """Let the call name models; where it may move champions, "all of them" must be said `aloud`."""
+    which = "names in model-configs/" + ("" if aloud else "; none: all of them")
+    sub.add_argument("models", metavar="MODEL", nargs="*", help=which)
+    sub.add_argument("--all", action="store_true", help="all models" + ("" if aloud else ", said aloud"))
+    sub.set_defaults(aloud=aloud)
 
 
 def _force(sub: argparse.ArgumentParser) -> None:
@@ -148,6 +153,8 @@ def _choose(configs: dict[str, ModelConfig], args: argparse.Namespace) -> list[M
 
     if args.models and args.all:
         raise UsageError("say either models or --all")
+    if getattr(args, "aloud", False) and not args.models and not args.all:
+        raise UsageError(f"say which models, or --all; there are: {', '.join(configs) or 'none'}")
     for name in args.models:
         if name not in configs:
             near = difflib.get_close_matches(name, configs, 1)
@@ -184,15 +191,15 @@ def _at(args: argparse.Namespace, revision: str) -> tuple[Path, list[ModelConfig
 
 
 def _say(text: str) -> None:
-    print(f"passmuster: {text}", file=sys.stderr)  # noqa: T201  talk
+    print(f"passmuster: {harmless(text)}", file=sys.stderr)  # noqa: T201  talk
 
 
 def _out(text: str) -> None:
-    print(text)  # noqa: T201  data
+    print(harmless(text))  # noqa: T201  data
 
 
 def _json(value: Any) -> None:
-    _out(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+    print(json.dumps(value, indent=1, allow_nan=False))  # noqa: T201  data; what is not ASCII is escaped
 
 
 def _each(configs: Sequence[ModelConfig], work: Callable[[ModelConfig], ExitCode]) -> ExitCode:
@@ -219,7 +226,7 @@ def _run(args: argparse.Namespace) -> ExitCode:
             ran = run.run(root, config, first=args.first, force=args.force, dry_run=args.dry_run, progress=talk)
         if ran.reports:
             _print_report(root, config.name, "text")
-        console.print(f"{config.name}: {ran.said}", markup=False)
+        console.print(harmless(f"{config.name}: {ran.said}"), markup=False)
         if "html" in ran.reports:
             console.print(f"report: {ran.reports['html'].relative_to(root)}", markup=False, soft_wrap=True)
         return ran.code
@@ -296,15 +303,20 @@ def _score(args: argparse.Namespace) -> ExitCode:
 
 
 def _gate(args: argparse.Namespace) -> ExitCode:
-    from passmuster import gate
+    from passmuster import gate, report
     from passmuster._console import talking
 
     root, configs = _here(args)
 
     def one(config: ModelConfig) -> ExitCode:
+        if not args.policy_ref and _repository().run("status", "--porcelain", "--", str(config.path)):
+            _say(f"{config.path} has changes that are not committed; a verdict by them promotes nothing")
         with talking() as talk:
             judged = gate.gate(root, config, policy_ref=args.policy_ref, only=args.only, progress=talk)
-        _print_report(root, config.name, args.format)
+        # Of some gates alone there is no record: what stands in the folder is the last whole verdict.
+        _print_facts(
+            report.part(judged) if args.only else report.facts(root / ".passmuster" / config.name), args.format
+        )
         return ExitCode(judged.body["code"])
 
     return _each(configs, one)
@@ -331,9 +343,14 @@ def _report(args: argparse.Namespace) -> ExitCode:
 
 def _print_report(root: Path, model: str, name: str) -> None:
     from passmuster import report
+
+    _print_facts(report.facts(root / ".passmuster" / model), name)
+
+
+def _print_facts(found: ReportFacts, name: str) -> None:
+    from passmuster import report
     from passmuster._console import stdout
 
-    found = report.facts(root / ".passmuster" / model)
     if name == "text":
         report.text(found, stdout())
     else:

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import time
+import unicodedata
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
+
+
+#: What a CI log takes for a command to its runner: at the beginning of a line, and anywhere.
+_COMMANDS = re.compile(r"(?m)^(\s*:)(?=:)|(##)(?=\[)")
+
+#: Controls, format characters (they turn or hide text), surrogates.
+_OBEYED = frozenset({"Cc", "Cf", "Cs"})
+
+
+def harmless(text: str) -> str:
+    """Return `text`, parts of which others wrote, without what a terminal or a CI log would obey instead of show."""
+    text = text.replace("\r\n", "\n")
+    if not (text.isascii() and text.replace("\n", "").isprintable()):
+        text = "".join("\ufffd" if unicodedata.category(c) in _OBEYED and c not in "\n\t" else c for c in text)
+    return _COMMANDS.sub(lambda found: f"{found.group()} ", text)
 
 
 class Talk:
@@ -25,11 +42,14 @@ class Talk:
     def step(self, text: str) -> None:
         """Close what was being done and say what begins."""
         self.done()
+        text = harmless(text)
         self._began, self._doing = time.monotonic(), text
         if self._console is None:
             print(f"passmuster: {text}", file=sys.stderr, flush=True)  # noqa: T201  talk
             return
-        self._status = self._console.status(text)
+        from rich.text import Text
+
+        self._status = self._console.status(Text(text))
         self._status.start()
 
     def done(self) -> None:
@@ -38,7 +58,10 @@ class Talk:
             self._status.stop()
             self._status = None
             took = time.monotonic() - self._began
-            self._console.print(f"[green]✔[/] {self._doing}" + (f" [dim]{took:.0f} s[/]" if took >= 1 else ""))
+            from rich.text import Text
+
+            told = Text.assemble(("✔", "green"), f" {self._doing}", (f" {took:.0f} s" if took >= 1 else "", "dim"))
+            self._console.print(told)
         self._began = None
 
 

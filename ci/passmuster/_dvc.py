@@ -126,10 +126,21 @@ def closure(tree: Path, targets: Sequence[str], private: Path) -> Closure:
         order = list(
             nx.lexicographical_topological_sort(graph.subgraph(upstream).reverse(), key=lambda stage: _address(stage))
         )
-        return Closure(
+        found = Closure(
             stages=tuple(_stage(stage) for stage in order if stage.cmd),
             sources=tuple(Source(file=_file(stage), outs=_outs(stage)) for stage in order if not stage.cmd),
         )
+    _refuse_links(tree, found)
+    return found
+
+
+def _refuse_links(tree: Path, found: Closure) -> None:
+    """Refuse outputs behind a link of the commit that leaves it: DVC would remove and write what lies there."""
+    for path in (*found.outs, *(out.path for source in found.sources for out in source.outs)):
+        if not (tree / path).parent.resolve().is_relative_to(tree.resolve()):
+            raise UsageError(
+                f"{path} lies behind a link that leaves the repository; make it a folder of the repository"
+            )
 
 
 def _named(repo: Any, graph: Any, target: str) -> list[Any]:
@@ -352,7 +363,8 @@ def run(
 ) -> _process.Finished:
     """Run exactly `stages`, in order, each forced, without run-cache; DVC writes `dvc.lock` in `tree`.
 
-    The commands see the model's environment first on PATH, a home and a cache of their own, no secrets, one thread.
+    The commands see the model's environment first on PATH, a home and a cache of their own, no secrets, one thread;
+    where the system allows, no other process, whose secrets they could read, and none of theirs outlives them.
     """
     home = private / "home"
     home.mkdir(parents=True, exist_ok=True)
@@ -374,7 +386,7 @@ def run(
             progress.step(line.removesuffix(":").lower())
 
     return _process.run(
-        [*command, *(stage.address for stage in stages)],
+        environments.alone([*command, "--", *(stage.address for stage in stages)]),
         cwd=tree,
         env=_variables(home, python),
         timeout=timeout,

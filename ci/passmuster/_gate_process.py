@@ -179,11 +179,12 @@ def _started(group: Group, scratch: Path) -> Iterator[tuple[subprocess.Popen[byt
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the process and all of its session: kindly, so that it can end what it started itself, then for good."""
-    with contextlib.suppress(ProcessLookupError):
+    gone = contextlib.suppress(ProcessLookupError, PermissionError)  # the second: macOS, of one that has ended
+    with gone:
         os.killpg(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=2)
-    with contextlib.suppress(ProcessLookupError):
+    with gone:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
@@ -193,7 +194,8 @@ def _ending(process: subprocess.Popen[bytes]) -> str:
         code = process.wait(timeout=2)
     except subprocess.TimeoutExpired:
         return "its process went silent without an answer"
-    how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    signalled = -code if code < 0 else code - 128  # the second: as `environments.without_network` hands it on
+    how = f"was ended by signal {signalled}" if 0 < signalled < 65 else f"ended with exit code {code}"
     return f"its process {how} before the gate had answered"
 
 

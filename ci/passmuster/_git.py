@@ -65,10 +65,12 @@ class Repository:
             GitError: git refused.
             Unavailable: the remote did not answer, or git is not installed.
         """
-        from git.cmd import Git
-        from git.exc import GitCommandNotFound
-
         command = ["git", *arguments]
+        try:
+            from git.cmd import Git
+            from git.exc import GitCommandNotFound
+        except ImportError as exc:  # GitPython looks for git when it is imported
+            raise Unavailable("git could not be started; install git 2.30 or newer") from exc
         try:
             status, out, err = Git(str(self.root)).execute(
                 command,

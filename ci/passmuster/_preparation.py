@@ -1,5 +1,6 @@
-"""The champion's own preparation of the candidate's raw data, where the champion can't take the candidate's columns.
+"""The champion's own preparation of the candidate's raw data, where the candidate's is another one.
 
+A champion that is asked with columns it was not trained for, under their old names or new ones, looks worse than it is.
 In a worktree of the champion's commit, the raw data is replaced by the candidate commit's, the champion's stages
 `data.prepare` are run in the champion's environment, and what they make gives the rows of the candidate's
 splits, by id.
@@ -11,27 +12,61 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from passmuster import _dvc, comparison, environments
+from passmuster import _dvc, _recipe, comparison, environments
 from passmuster import config as configs
 from passmuster._git import GitError, Repository
+from passmuster._recipe import Side
+from passmuster._tree import Tree
 from passmuster.config import ModelConfig
 from passmuster.errors import NotMeasured, UsageError
 from passmuster.progress import Progress
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
-#: What tells data from code among the files in git that a stage reads; what `.dvc` files name is data always.
-DATA_SUFFIXES = frozenset(
-    {
-        *(".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".xlsx"),
-        *(".parquet", ".feather", ".arrow", ".avro", ".orc", ".npy", ".npz", ".db", ".sqlite"),
-        *(".gz", ".bz2", ".xz", ".zst", ".zip"),
-    }
-)
+#: How far a label may be from the champion's own: sums and logarithms differ in the last digits between versions.
+_LABELS = 1e-9
+
+
+def difference(
+    root: Path,
+    config: ModelConfig,
+    *,
+    champion: str,
+    candidate: str,
+    locks: tuple[Path, Path],
+    made: Mapping[str, str | None],
+) -> str:
+    """Return in what the champion's preparation and the candidate's differ, in words; empty where nothing known does.
+
+    Where neither config names `data.prepare`, nothing is known.
+
+    Args:
+        root: the user's checkout.
+        config: the candidate's.
+        champion: the champion's commit.
+        candidate: the candidate's commit.
+        locks: the champion's, the candidate's.
+        made: path of each output of the candidate's pipeline → its hash.
+
+    Raises:
+        NotMeasured: a commit, its config or its stages are not here, so that it can't be told.
+    """
+    repository = Repository(root)
+    try:
+        old = _config_at(repository, champion, config.name)
+        if not old.data.prepare and not config.data.prepare:
+            return ""
+        before = Side(commit=champion, config=old, lock=locks[0], made=_recipe.recorded(repository, champion))
+        now = Side(commit=candidate, config=config, lock=locks[1], made=made)
+        return _recipe.difference(repository, before, now)
+    except UsageError as exc:
+        raise NotMeasured(f"whether the champion's data was prepared as the candidate's can't be told: {exc}") from exc
 
 
 def prepare(
@@ -60,12 +95,15 @@ def prepare(
         progress: told what is going on.
 
     Raises:
-        NotMeasured: the commit or its config is not here, the stages fail on this raw data, or rows are missing.
+        NotMeasured: the commit or its config is not here, the stages fail on this raw data, rows are missing, or a row
+            has another label.
         Unavailable: a remote or the package index did not answer.
     """
     repository = Repository(root)
     try:
         old = _config_at(repository, champion, config.name)
+        if not old.data.prepare:
+            raise NotMeasured(f"the champion's config names no data.prepare stages ({old.path} at {champion[:12]})")
         with repository.worktree(champion) as tree, tempfile.TemporaryDirectory(prefix="passmuster-dvc-") as private:
             tables = _run(root, repository, old, candidate, lock, tree, Path(private), progress)
     except (UsageError, _dvc.DataMissing) as exc:
@@ -78,8 +116,6 @@ def _config_at(repository: Repository, commit: str, name: str) -> ModelConfig:
     found = configs.load_at(repository, commit).get(name)
     if found is None:
         raise NotMeasured(f"the champion's commit {commit[:12]} has no config of {name}")
-    if not found.data.prepare:
-        raise NotMeasured(f"the champion's config names no data.prepare stages ({found.path} at {commit[:12]})")
     return found
 
 
@@ -116,14 +152,19 @@ def _run(
 def _replace_raw_data(repository: Repository, closure: _dvc.Closure, candidate: str, tree: Path) -> list[str]:
     """Put the candidate commit's raw data in place of the champion's; the answer is the `.dvc` files to bring."""
     tracked = [source.file for source in closure.sources]
-    in_git = [path for path in closure.raw if PurePosixPath(path).suffix in DATA_SUFFIXES]
-    in_git = [path for path in in_git if not any(_dvc.overlaps(path, o.path) for s in closure.sources for o in s.outs)]
-    if not tracked and not in_git:
+    theirs = _recipe.raw_in_git(Tree.at(repository, candidate).paths, closure)
+    own = _recipe.raw_in_git(Tree.at(Repository(tree), "HEAD").paths, closure)
+    if not tracked and not own:
         raise NotMeasured("the champion's own preparation reads no raw data that could be taken from the candidate")
+    if gone := [path for path in own if path in closure.raw and path not in theirs]:
+        raise NotMeasured(f"raw data that the champion reads is not in the candidate's commit: {', '.join(gone)}")
+    for path in own:
+        (tree / path).unlink()  # of a folder of files the candidate may have others
     # Without hooks: DVC's own would bring the old data back.
-    command = ("-c", f"core.hooksPath={os.devnull}", "checkout", repository.commit(candidate), "--", *tracked, *in_git)
+    options = ("--literal-pathspecs", "-c", f"core.hooksPath={os.devnull}")
     try:
-        Repository(tree).run(*command)
+        if tracked or theirs:
+            Repository(tree).run(*options, "checkout", repository.commit(candidate), "--", *tracked, *theirs)
     except GitError as exc:
         raise NotMeasured(f"raw data that the champion reads is not in the candidate's commit: {exc.stderr}") from exc
     return tracked
@@ -158,6 +199,7 @@ def _split(rows: pa.Table, old: ModelConfig, new: ModelConfig, data: Path, out: 
         raise NotMeasured(f"the champion's ids and the candidate's are of different types: {exc}") from exc
     if places.null_count:
         raise NotMeasured(f"the champion's own preparation lacks {places.null_count} of {len(ids)} rows of {out.stem}")
+    _check_labels(rows, places, old, truth, new, out.stem)
     features = rows.drop_columns([name for name in {old.data.id, old.data.label} if name in rows.column_names])
     if clash := {new.data.id, new.data.label} & set(features.column_names):
         raise NotMeasured(f"{', '.join(sorted(clash))}: an id or label of the candidate, a feature of the champion")
@@ -166,3 +208,50 @@ def _split(rows: pa.Table, old: ModelConfig, new: ModelConfig, data: Path, out: 
         table = table.append_column(name, truth.column(name))
     pq.write_table(table, out)
     return out
+
+
+def _check_labels(
+    rows: pa.Table, places: pa.Array, old: ModelConfig, truth: pa.Table, new: ModelConfig, split: str
+) -> None:
+    """Refuse a row that has another label: the champion answers another question, which no comparison makes fair."""
+    if old.data.label not in rows.column_names:
+        raise NotMeasured(
+            f"the champion's own preparation makes no label {old.data.label!r}, so labels can't be compared"
+        )
+    own = rows.column(old.data.label).take(places)
+    differ = _differ(own, truth.column(new.data.label), rtol=_LABELS)
+    if differ.any():
+        first = truth.column(new.data.id)[int(differ.argmax())]
+        raise NotMeasured(
+            f"{int(differ.sum())} of {len(differ)} rows of {split} get another label from the champion's own "
+            f"preparation (first {new.data.id} {str(first)[:80]}): what is predicted has changed, so the two "
+            "models can't be compared; undo that, or let a person waive what compares them"
+        )
+
+
+def same(one: Path, other: Path) -> bool:
+    """Return whether two Parquet files hold the same columns, in any order, with the same values in the same rows."""
+    from pyarrow import parquet as pq
+
+    a, b = pq.ParquetFile(one).read(), pq.ParquetFile(other).read()
+    if sorted(a.column_names) != sorted(b.column_names) or a.num_rows != b.num_rows:
+        return False
+    return not any(_differ(a.column(name), b.column(name)).any() for name in a.column_names)
+
+
+def _differ(one: pa.ChunkedArray, other: pa.ChunkedArray, *, rtol: float = 0.0) -> NDArray[np.bool_]:
+    """Return for each row whether the values differ; what can't be compared differs, two missing values don't."""
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import compute as pc
+
+    one, other = (c.cast(c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in (one, other))
+    kinds = [pa.types.is_floating(c.type) + 2 * pa.types.is_integer(c.type) for c in (one, other)]
+    if all(kinds) and 1 in kinds:
+        a, b = (np.asarray(c.to_numpy(), dtype=np.float64) for c in (one, other))
+        return np.asarray(~np.isclose(a, b, rtol=rtol, atol=0, equal_nan=True))
+    try:
+        equal = pc.fill_null(pc.equal(one, other), False)
+        return ~np.asarray(pc.or_(equal, pc.and_(pc.is_null(one), pc.is_null(other))))
+    except pa.ArrowException:
+        return np.ones(len(one), dtype=bool)

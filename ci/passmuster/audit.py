@@ -122,8 +122,13 @@ def to_json(audited: Audited) -> dict[str, Any]:
 
 def to_text(audited: Audited) -> str:
     """Return the findings as a table, or the sentence that there are none."""
-    looked = f"{audited.champions} champions of {len(audited.models)} models"
+    looked = f"{_count(audited.champions, 'champion')} of {_count(len(audited.models), 'model')}"
     if not audited.findings:
         return f"audit: the evidence of {looked} is intact, and the aliases are where the ledger says"
     rows: Sequence[tuple[str, ...]] = [(f.model, f.subject, f.problem) for f in audited.findings]
-    return table(f"audit of {looked}: {len(rows)} findings", ("model", "subject", "what is wrong"), rows)
+    title = f"audit of {looked}: {_count(len(rows), 'finding')}"
+    return table(title, ("model", "subject", "what is wrong"), rows)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -18,6 +19,10 @@ from passmuster.config import Compare, Tolerance
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+#: How YAML, and people in JSON, write what is no measurement.
+_NOT_FINITE = re.compile(r"[-+]?\.?(nan|inf|infinity)", re.IGNORECASE)
 
 
 class Result(StrEnum):
@@ -166,20 +171,20 @@ def read_metrics(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: it cannot be read, is empty, names a leaf twice, or holds NaN or infinity.
     """
-    import yaml
+    from passmuster.config import _plain  # as DVC reads YAML: `1e-5` is a number; and aliases can't make it endless
 
     try:
         text = path.read_text(encoding="utf-8")
-        tree = yaml.safe_load(text) if path.suffix in (".yaml", ".yml") else json.loads(text)
+        tree = _plain.load(text) if path.suffix in (".yaml", ".yml") else json.loads(text)
         leaves = list(flatten(tree))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise ValueError(f"it cannot be read as metrics: {exc}") from exc
     if not isinstance(tree, dict) or not tree:
         raise ValueError("it holds no metrics: expected a mapping of names to numbers")
     if len(dict(leaves)) != len(leaves):
         raise ValueError("two of its metrics have the same name")
     for name, value in leaves:
-        if is_number(value) and not _finite(value):
+        if (is_number(value) and not _finite(value)) or (isinstance(value, str) and _NOT_FINITE.fullmatch(value)):
             raise ValueError(f"{name} is not a finite number, so it is not a measurement")
     return dict(leaves)
 

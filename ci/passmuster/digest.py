@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from passmuster.errors import Refused
 
@@ -56,13 +56,13 @@ def manifest(directory: Path, *, leave_out: Iterable[str] = ADDED_BY_MLFLOW) -> 
 
     Raises:
         Refused: there is no such folder, it is empty, or it holds something that is neither file nor folder
-            (a link could make the content depend on the machine).
+            (a link could make the content depend on the machine), or what can't be read or named in UTF-8.
     """
     if directory.is_symlink() or not directory.is_dir():
         raise Refused(f"{directory} is not a folder, so it has no digest")
     left_out = set(leave_out)
     found: dict[str, str] = {}
-    for folder, names, files in os.walk(directory):
+    for folder, names, files in os.walk(directory, onerror=_refuse_unreadable):
         for name in [*names, *files]:
             path = Path(folder, name)
             if path.is_symlink() or not (path.is_dir() or path.is_file()):
@@ -71,7 +71,13 @@ def manifest(directory: Path, *, leave_out: Iterable[str] = ADDED_BY_MLFLOW) -> 
                 found[relative] = of_file(path)
     if not found:
         raise Refused(f"{directory} holds no file, so it has no digest")
+    if strange := [name for name in found if not name.isprintable()]:
+        raise Refused(f"{directory} holds a file whose name can't be shown: {strange[0]!a}; rename it")
     return dict(sorted(found.items()))
+
+
+def _refuse_unreadable(exc: OSError) -> NoReturn:
+    raise Refused(f"{exc.filename} can't be read ({exc.strerror}), so what it holds is not covered by any digest")
 
 
 def of_manifest(files: Mapping[str, str]) -> str:

@@ -19,7 +19,13 @@ from passmuster import digest
 from passmuster.errors import Unavailable, UsageError
 
 #: Passed on to programs that run in an environment: what finds programs, files and text encodings. No secrets.
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SSL_CERT_FILE", "XDG_CACHE_HOME")
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SSL_CERT_FILE")
+
+#: Passed on to `uv` as well: where the user's settings, caches, compilers and certificates are.
+_PASSED_ON_TO_UV = (
+    *("HOME", "USER", "LOGNAME", "NETRC", "SSL_CERT_DIR", "CC", "CXX", "CFLAGS", "LDFLAGS", "SDKROOT"),
+    *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "XDG_DATA_HOME"),
+)
 
 
 def cache_folder() -> Path:
@@ -41,6 +47,7 @@ def ensure(lock: Path, *, python: str | None = None) -> Path:
         UsageError: the lock does not install on this Python: a missing hash, a conflict, another Python needed.
         Unavailable: `uv` could not be run, or the package index did not answer.
     """
+    lock = lock.absolute()  # `uv` works in another folder
     base, version = _interpreter(python)
     name = f"{digest.of_file(lock).removeprefix('sha256:')[:20]}-{version}"
     folder = cache_folder() / "envs" / name
@@ -83,9 +90,19 @@ def uv_program() -> str:
     return str(find_uv_bin())
 
 
+def for_uv() -> dict[str, str]:
+    """Return the environment variables for `uv`, its own settings among them; building a package runs its code."""
+    kept = {*_PASSED_ON, *_PASSED_ON_TO_UV}
+    return {k: v for k, v in os.environ.items() if k in kept or k.startswith("UV_") or k.upper().endswith("_PROXY")}
+
+
 def _uv(arguments: list[str], what: str) -> str:
     try:
-        done = subprocess.run([uv_program(), *arguments], capture_output=True, text=True, check=False)
+        # In a folder where nobody's `uv.toml` lies: one in the checkout could send packages elsewhere.
+        with tempfile.TemporaryDirectory(prefix="passmuster-uv-") as elsewhere:
+            done = subprocess.run(
+                [uv_program(), *arguments], cwd=elsewhere, env=for_uv(), capture_output=True, text=True, check=False
+            )
     except (OSError, ImportError) as exc:
         raise Unavailable(f"uv could not be started, so there is no environment of {what}: {exc}") from exc
     if done.returncode == 0:
@@ -113,14 +130,35 @@ def scrubbed(home: Path, **extra: str) -> dict[str, str]:
     }
 
 
+#: Takes the view of other processes away, whose environment can be read in `/proc`, and ends all that was started.
+_ALONE = ("--pid", "--fork", "--kill-child", "--mount-proc")
+
+#: The first process of such a world takes no signal that it has no handler for, so that is not the program itself; a
+#: signal that ends the program becomes the exit code 128 + its number.
+_FIRST = ("sh", "-c", '"$@"; exit $?', "sh")
+
+
 def without_network(command: list[str]) -> list[str]:
     """Return `command` behind `unshare`, which takes the network away, where the system allows; else unchanged.
 
+    Where the system allows that too, the program sees no process but its own, and none of them outlives it.
     Callers record which it was: `isolated = result != command`.
     """
-    for prefix in (["unshare", "--net"], ["unshare", "--map-root-user", "--net"]):
-        if _works(tuple(prefix)):
-            return [*prefix, *command]
+    for more, first in ((_ALONE, _FIRST), ((), ())):
+        for prefix in (("unshare", "--net", *more), ("unshare", "--map-root-user", "--net", *more)):
+            if _works(prefix):
+                return [*prefix, *first, *command]
+    return command
+
+
+def alone(command: list[str]) -> list[str]:
+    """Return `command` so that it keeps the network, but sees no process but its own, and none of them outlives it.
+
+    Where the system does not allow that, `command` unchanged.
+    """
+    for prefix in (("unshare", *_ALONE), ("unshare", "--map-current-user", *_ALONE)):
+        if _works(prefix):
+            return [*prefix, *_FIRST, *command]
     return command
 
 

@@ -27,6 +27,9 @@ STEPS = ("reproduce", "score", "gate")
 TRAIN_IDS = "train_ids.parquet"
 
 
+_NOT_TO_PROMOTE = "the verdict is not to promote"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """An intact chain whose decision is to promote."""
@@ -85,6 +88,8 @@ def read(records: Path, model: Path, name: str) -> Evidence:
         broken = _broken(found, name, digest.of_path(model))
     except (KeyError, TypeError, AttributeError) as exc:
         raise Refused(f"the evidence for {name} is incomplete: {exc!r} is missing or has no such form") from exc
+    if broken == [_NOT_TO_PROMOTE]:
+        raise Refused(f"the verdict on {name} is not to promote it; `passmuster report {name} --format text` says why")
     if broken:
         listed = "; ".join(broken)
         raise Refused(f"the evidence for {name} is no whole chain: {listed}; run reproduce, score and gate again")
@@ -118,7 +123,7 @@ def _broken(found: Evidence, name: str, model: str) -> list[str]:
         "the verdict is against another champion than was scored": (
             told is None if champion["state"] == "none" else told == scored
         ),
-        "the verdict is not to promote": gate.body["decision"] == "promote" and gate.body["code"] == 0,
+        _NOT_TO_PROMOTE: gate.body["decision"] == "promote" and gate.body["code"] == 0,
     }
     return [problem for problem, holds in checks.items() if holds is not True]
 

@@ -17,7 +17,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from passmuster import _gate_process, digest, record, verdict
+from passmuster import _gate_process, digest, record, verdict, workspace
 from passmuster import config as configs
 from passmuster._gate_process import Group
 from passmuster._gate_worker import Asked
@@ -56,7 +56,8 @@ def gate(
     Args:
         root: the user's checkout.
         config: the model's config as the candidate's commit has it.
-        policy_ref: the commit whose policy, gates and tests judge; not given: those of `root`.
+        policy_ref: the commit whose policy, gates and tests judge; not given: the policy of `config`, and the user's
+            gates and tests as the candidate's commit has them (with `only`: as `root` has them).
         only: run these gates alone. The answer then decides nothing: it says "refuse" and is not written.
         today: the day that decides which waivers count; not given: today in UTC.
         progress: is told what begins.
@@ -66,14 +67,17 @@ def gate(
             the model.
         UsageError: `only` names no gate of the policy, or there is no such commit.
     """
-    folder = root / ".passmuster" / config.name
+    folder = workspace.folder(root, config.name)
     evidence = _Evidence.read(folder)
     day = today or datetime.now(UTC).date()
     with ExitStack() as stack:
-        judge = stack.enter_context(_judge(root, config, policy_ref))
+        judged_at = None if only else str(evidence.reproduced.body["commit"])
+        judge = stack.enter_context(_judge(root, config, policy_ref, judged_at))
         scratch = Path(tempfile.mkdtemp(prefix="passmuster-gates-"))
         stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         policy = _chosen(from_config(judge.config), only)
+        if not only:
+            record.begin(folder, "gate")
         inputs = evidence.inputs(judge.config, judge.root, scratch)
         measurements = _measure(policy, inputs, scratch, progress)
     evidence.check()
@@ -98,11 +102,13 @@ class _Judge:
 
 
 @contextmanager
-def _judge(root: Path, config: ModelConfig, policy_ref: str | None) -> Iterator[_Judge]:
-    if policy_ref is None:
-        yield _Judge(config=config, root=root, ref=None, commit=None)
-        return
+def _judge(root: Path, config: ModelConfig, policy_ref: str | None, judged_at: str | None) -> Iterator[_Judge]:
     from passmuster._git import Repository
+
+    if policy_ref is None:
+        with _code_at(root, judged_at if _of_users(config) else None) as code:
+            yield _Judge(config=config, root=code, ref=None, commit=None)
+        return
 
     repository = Repository.containing(root)
     commit = repository.commit(policy_ref)
@@ -113,6 +119,27 @@ def _judge(root: Path, config: ModelConfig, policy_ref: str | None) -> Iterator[
         return
     with repository.worktree(commit) as checkout:
         yield _Judge(config=base, root=checkout, ref=policy_ref, commit=commit, changes=changes)
+
+
+@contextmanager
+def _code_at(root: Path, commit: str | None) -> Iterator[Path]:
+    """Yield a folder with the user's gates and tests as `commit` has them: an edited file must not judge for it.
+
+    Without a commit, and where there is no git (then nothing can be promoted either), that is `root` itself.
+    """
+    from passmuster._git import Repository
+
+    try:
+        repository = Repository.containing(root) if commit else None
+    except UsageError:
+        repository = None
+    if repository is None or commit is None:
+        yield root
+        return
+    if not repository.has(commit):
+        raise Refused(f"commit {commit}, which was re-run, is not in this clone; fetch it, so that its tests can judge")
+    with repository.worktree(commit) as checkout:
+        yield checkout
 
 
 def _config_at(repository: Repository, commit: str, ref: str, name: str) -> ModelConfig:

@@ -190,6 +190,7 @@ class Ledger:
                 "--quiet",
                 "--atomic",
                 "--no-follow-tags",
+                "--no-verify",  # a hook of the user's (`dvc install` makes one) is about branches and data
                 "--no-recurse-submodules",
                 *(f"--force-with-lease={ref}:" for ref in refs.values()),
                 source,
@@ -365,7 +366,7 @@ def _build(model: str, tags: Iterable[_Tag]) -> tuple[History, list[str]]:
 
 def _event(model: str, tag: _Tag) -> Event:
     if not _OURS.fullmatch(tag.name.removeprefix(model)):
-        raise Refused("no tag of a ledger has such a name; passmuster did not make it")
+        raise Refused("no tag of a ledger has such a name, so passmuster did not make it; rename or delete it")
     if tag.kind != "tag" or tag.target_kind != "commit":
         raise Refused("not an annotated tag of a commit")
     event = events.parse(tag.message.removesuffix("\n"))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from passmuster.config import ModelConfig
-from passmuster.environments import uv_program
+from passmuster.environments import for_uv, uv_program
 from passmuster.errors import Unavailable, UsageError
 
 #: What a person writes, beside the lock.
@@ -114,7 +114,7 @@ def _compile(root: Path, config: ModelConfig, own: Path, ours: Path, made: Path)
     ]
     needs = ours.read_text(encoding="utf-8")
     try:
-        done = subprocess.run(command, cwd=root, input=needs, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=root, env=for_uv(), input=needs, capture_output=True, text=True, check=False)
     except (OSError, ImportError) as exc:
         raise Unavailable(f"uv could not be started, so {config.requirements} was not compiled: {exc}") from exc
     if done.returncode == 0:

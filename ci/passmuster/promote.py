@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from passmuster import digest, events, evidence
+from passmuster import digest, events, evidence, record, workspace
 from passmuster._git import Repository
 from passmuster.errors import RaceLost, Refused
 from passmuster.events import Event, Promoted, Promotion, Registered, Registration
@@ -85,7 +85,7 @@ def settle(root: Path, config: ModelConfig, *, progress: Progress) -> None:
 def desk_of(root: Path, config: ModelConfig, progress: Progress) -> Desk:
     """Return where the promotions of `config`'s model are made."""
     return Desk(
-        folder=root / ".passmuster" / config.name,
+        folder=workspace.folder(root, config.name),
         ledger=Ledger.of(root, config),
         registry=Registry.of(root),
         name=config.registry.name,
@@ -310,14 +310,13 @@ def champion_source(
 
     if champion is None:
         return None
-    folder = root / ".passmuster" / config.name / "champion"
+    folder = workspace.folder(root, config.name) / "champion"
     registry = Registry.of(root)
     if not _is_there(folder, champion):
         progress.step(f"{config.name}: downloading the champion, {champion.version}")
         registry.download(champion, folder / MODEL)
         _beside(registry, champion, evidence.TRAIN_IDS, folder / evidence.TRAIN_IDS)
         _beside(registry, champion, f"{RECORDS}/reproduce.json", folder / "reproduce.json")  # what changed since
-    ids = folder / evidence.TRAIN_IDS
     return ChampionSource(
         version=champion.version,
         promotion=champion.promotion,
@@ -325,14 +324,35 @@ def champion_source(
         digest=champion.model_digest,
         directory=folder / MODEL,
         environment=dict(champion.environment),
-        train_ids=ids if ids.is_file() else None,
+        train_ids=_trained_on(folder, champion),
     )
 
 
 def _is_there(folder: Path, champion: Promotion) -> bool:
     with contextlib.suppress(Refused):
+        _trained_on(folder, champion)
         return digest.of_path(folder / MODEL) == champion.model_digest
     return False
+
+
+def _trained_on(folder: Path, champion: Promotion) -> Path | None:
+    """Return the ids of the rows that the champion was trained on, as its own record names them; None: it names none.
+
+    Who could put others in their place would choose the rows on which candidates are compared with it.
+    """
+    found = record.read(folder / "reproduce.json", "reproduce")
+    if found.digest != champion.evidence["reproduce"]:
+        raise Refused(f"{champion.version}: the record of its re-run in MLflow is not the one that it was promoted on")
+    told = found.body.get("train_ids")
+    if not isinstance(told, Mapping):
+        return None
+    ids = folder / evidence.TRAIN_IDS
+    if not ids.is_file() or digest.of_file(ids) != told.get("digest"):
+        raise Refused(
+            f"{champion.version}: {evidence.TRAIN_IDS}, which names the rows that it was trained on, is missing in "
+            "MLflow or altered; `passmuster audit` says what else is"
+        )
+    return ids
 
 
 def _beside(registry: Registry, champion: Promotion, path: str, target: Path) -> None:

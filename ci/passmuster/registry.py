@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import posixpath
+import re
 import shutil
 import tempfile
 import time
@@ -94,14 +96,22 @@ class Registry:
         Raises:
             Unavailable: the server did not answer, or the address is wrong.
         """
+        return self._call(self.import_client(), tracking_uri=self.uri)
+
+    def import_client(self) -> type[MlflowClient]:
+        """Import MLflow's client and, where `uri` is a database, its store; nothing is asked or written."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
         from mlflow import MlflowClient
 
+        if self.uri.startswith("sqlite:"):
+            import mlflow.store.model_registry.sqlalchemy_store
+            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
-        return self._call(MlflowClient, tracking_uri=self.uri)
+        client: type[MlflowClient] = MlflowClient
+        return client
 
     def find(self, name: str, nonce: str) -> Version | None:
         """Return the version that one attempt of a promotion registered, if it came that far."""
@@ -146,8 +156,8 @@ class Registry:
         for folder, path in ((folder, path) for folder, paths in files.items() for path in paths):
             upload = self.client.log_artifacts if path.is_dir() else self.client.log_artifact
             self._call(upload, run_id, str(path), folder or None)
-        points = [Metric(key, value, int(time.time() * 1000), 0) for key, value in metrics.items()]
-        settings = [Param(key, str(value)[:6000]) for key, value in params.items()]
+        points = [Metric(key, value, int(time.time() * 1000), 0) for key, value in _loggable(metrics).items()]
+        settings = [Param(key, str(value)[:6000]) for key, value in _loggable(params).items()]
         for start in range(0, max(len(points), len(settings)), 100):
             part = slice(start, start + 100)
             self._call(self.client.log_batch, run_id, metrics=points[part], params=settings[part])
@@ -195,7 +205,10 @@ class Registry:
             found = self.version(entry.name, entry.mlflow_version)
             run = self._call(self.client.get_run, entry.run_id)
         except NotThere as exc:
-            raise NotThere(f"{event.model} {event.version}: {exc} (registered at {entry.uri})") from exc
+            raise NotThere(
+                f"{event.model} {event.version}: {exc}; it was registered at {entry.uri}: is that what "
+                "MLFLOW_TRACKING_URI names here?"
+            ) from exc
         expected = {COMMIT: event.commit, DIGEST: event.model_digest, VERSION: event.version}
         altered = [key for key, value in expected.items() if found.tags.get(key) != value]
         if found.run_id != entry.run_id:
@@ -312,6 +325,18 @@ class Registry:
         if code in ("RESOURCE_ALREADY_EXISTS", "INVALID_PARAMETER_VALUE", "INVALID_STATE", "PERMISSION_DENIED"):
             return Refused(said)
         return Unavailable(f"{said}; check MLFLOW_TRACKING_URI and try again")
+
+
+def _loggable(values: Mapping[str, _T]) -> dict[str, _T]:
+    """Return `values` under names that MLflow takes: of `recall@10`, `recall_10`. The records keep the true ones."""
+    found: dict[str, _T] = {}
+    for name, value in values.items():
+        plain = re.sub(r"[^/\w.\- :]", "_", name)[:240] or "_"
+        if posixpath.normpath(plain) != plain or plain.startswith(("/", ".")):  # as a path it would lead elsewhere
+            plain = re.sub(r"/|^\.+", "_", plain)
+        names = (plain, *(f"{plain}_{number}" for number in range(2, len(values) + 2)))
+        found[next(one for one in names if one not in found)] = value
+    return found
 
 
 def _version(found: Any) -> Version:

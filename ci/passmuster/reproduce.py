@@ -11,16 +11,19 @@ import dataclasses
 import json
 import os
 import platform
+import posixpath
+import re
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from passmuster import __version__, _dvc, comparison, digest, environments, record
+from passmuster import __version__, _dvc, comparison, digest, environments, record, workspace
+from passmuster._dvc_graph import parents
 from passmuster._git import Repository
 from passmuster.comparison import Outcome, Pair, Result
 from passmuster.config import Compare, ModelConfig, Tolerance
@@ -38,11 +41,14 @@ REPRODUCIBLE, NOT_REPRODUCIBLE, ERROR = "reproducible", "not reproducible", "err
 
 
 def folder(root: Path, model: str) -> Path:
-    """Return where the records of `model` are kept in the checkout `root`; git never sees it."""
-    base = root / ".passmuster"
-    if not (base / ".gitignore").exists():
-        record.write_atomically(base / ".gitignore", "*\n")
-    return base / model
+    """Return where the records of `model` are kept in the checkout `root`, made if it is not there.
+
+    Raises:
+        Refused: git tracks something there (see `workspace.folder`).
+    """
+    found = workspace.folder(root, model)
+    workspace.make(found)
+    return found
 
 
 def input_digest(root: Path, config: ModelConfig, *, commit: str = "HEAD") -> str:
@@ -59,7 +65,13 @@ def input_digest(root: Path, config: ModelConfig, *, commit: str = "HEAD") -> st
 
 
 def reproduce(
-    root: Path, config: ModelConfig, *, commit: str = "HEAD", force: bool = False, progress: Progress
+    root: Path,
+    config: ModelConfig,
+    *,
+    commit: str = "HEAD",
+    force: bool = False,
+    meanwhile: Callable[[], object] = lambda: None,
+    progress: Progress,
 ) -> Record:
     """Run the pipeline of `config` at `commit` again, compare, and write the record `reproduce.json`.
 
@@ -71,6 +83,7 @@ def reproduce(
         config: the model.
         commit: what to reproduce.
         force: run again even where a record is there.
+        meanwhile: called when the stages are about to run, in processes of their own; must return at once.
         progress: told what is going on.
 
     Raises:
@@ -86,7 +99,8 @@ def reproduce(
         if not force and (known := _known(target, inputs, sha)):
             progress.step(f"{config.name}: the same inputs were reproduced already ({sha[:12]}); reused, not run again")
             return known
-        return _Rerun(root, config, sha, tree, private, closure, progress).record(target, inputs)
+        record.begin(target, "reproduce")
+        return _Rerun(root, config, sha, tree, private, closure, meanwhile, progress).record(target, inputs)
 
 
 @contextlib.contextmanager
@@ -129,23 +143,12 @@ def _within(path: str, folder_: str) -> bool:
 def _inputs(repository: Repository, sha: str, config: ModelConfig, closure: _dvc.Closure) -> dict[str, str]:
     """Return the digests of what a result follows from: `input`, the same on every machine, and `rerun`, which decides
     whether a re-run can be taken over: without the policy, with this Python and platform.
-
-    A Python script imports what lies beside it without saying so to DVC. So the whole folder of each file that a stage
-    depends on counts, and for a stage that runs `python -m` the whole commit.
     """
-    modules = any(" -m " in str(stage.definition["cmd"]) for stage in closure.stages)
-    files = {"": repository.run("rev-parse", f"{sha}^{{tree}}")} if modules else {}
-    paths = {config.requirements, *closure.raw, *closure.outs, *(source.file for source in closure.sources)}
-    paths |= {str(Path(path).parent) for path in closure.raw} - {"."}
-    for entry in repository.run("ls-tree", "-z", sha, "--", *sorted(paths)).split("\0"):
-        if entry:
-            meta, _, path = entry.partition("\t")
-            files[path] = meta
     settings = json.loads(json.dumps(dataclasses.asdict(config), default=str, allow_nan=False))
     code = digest.of_json(
         {
             "framework": __version__,
-            "files": files,
+            "files": _files(repository, sha, config, closure),
             "stages": [_facts(stage) for stage in closure.stages],
             "config": {key: settings[key] for key in ("name", "task", "requirements", "pipeline", "data")},
         }
@@ -155,6 +158,36 @@ def _inputs(repository: Repository, sha: str, config: ModelConfig, closure: _dvc
         "rerun": digest.of_json({"code": code, **machine}),
         "input": digest.of_json({"code": code, "config": settings}),
     }
+
+
+def _files(repository: Repository, sha: str, config: ModelConfig, closure: _dvc.Closure) -> dict[str, str]:
+    """Return path → mode and object of all files of the commit that a result may follow from.
+
+    A Python script imports what lies beside it without saying so to DVC. So the whole folder of each file that a stage
+    depends on, or names in its command, counts; of a script in the repository's root, all Python files anywhere; and of
+    a stage that runs `python -m` or sets `PYTHONPATH`, the whole commit.
+    """
+    listed = (entry.partition("\t") for entry in repository.run("ls-tree", "-r", "-z", sha).split("\0") if entry)
+    every = {path: facts for facts, _, path in listed}
+    commands = [str(stage.definition["cmd"]) for stage in closure.stages]
+    if any(" -m " in command or "PYTHONPATH" in command for command in commands):
+        return every
+    used = {*closure.raw, *(path for stage in closure.stages for path in _words(stage) if path in every)}
+    wanted = {config.requirements, *used, *closure.outs, *(source.file for source in closure.sources)}
+    wanted |= {posixpath.dirname(path) for path in used} - {""}
+    python = any(path.endswith(".py") and "/" not in path for path in used)
+    return {
+        path: facts
+        for path, facts in every.items()
+        if path in wanted or (python and path.endswith(".py")) or not wanted.isdisjoint(parents(path))
+    }
+
+
+def _words(stage: _dvc.Stage) -> set[str]:
+    """Return what in a stage's command may be a path, relative to the repository's root."""
+    where = str(stage.definition["wdir"])
+    words = re.split(r"[\s'\"=;|&<>()\[\],]+", str(stage.definition["cmd"]))
+    return {posixpath.normpath(posixpath.join(where, word)) for word in words if word}
 
 
 def _facts(stage: _dvc.Stage) -> dict[str, Any]:
@@ -230,10 +263,11 @@ class _Rerun:
         tree: Path,
         private: Path,
         closure: _dvc.Closure,
+        meanwhile: Callable[[], object],
         progress: Progress,
     ) -> None:
         self.config, self.sha, self.tree, self.private = config, sha, tree, private
-        self.closure, self.progress = closure, progress
+        self.closure, self.meanwhile, self.progress = closure, meanwhile, progress
         self.supply = _dvc.supply(root)
         self.found = _Findings()
         self.metrics: dict[str, float] = {}
@@ -290,6 +324,7 @@ class _Rerun:
             return
         committed = {path: before[path] for path in self.closure.outs}
         old = self._set_committed_aside(committed)
+        self.meanwhile()
         finished = _dvc.run(
             self.tree,
             self.closure.stages,
@@ -411,7 +446,6 @@ class _Rerun:
 
     def _deliver(self, target: Path) -> dict[str, Any]:
         """Copy model and data to `target`, in place of what an earlier run left there; never half of it."""
-        (target / RECORD).unlink(missing_ok=True)
         for name in ("model", "data", "train_ids.parquet"):
             _remove(target / name)
         empty: dict[str, Any] = {"model_digest": None, "data": {}, "train_ids": None}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from passmuster import record
 from passmuster.errors import ExitCode, PassmusterError
-from passmuster.progress import Progress
+from passmuster.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from passmuster.config import ModelConfig
+    from passmuster.events import Promotion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,23 +62,34 @@ def run(
                 promote.settle(root, config, progress=progress)
             said = f"the candidate already is the champion ({champion.version}); nothing was trained"
             return Ran(model=config.name, code=ExitCode.OK, said=said)
+    record.begin(root / ".passmuster" / config.name, "score")  # what is told below is of this run
     try:
-        code, said = _judge_and_promote(root, config, commit, first, force, dry_run, progress)
+        code, said = _judge_and_promote(root, config, champion, commit, first, force, dry_run, progress)
     except PassmusterError as exc:
         code, said = exc.code, str(exc)
     return Ran(model=config.name, code=code, said=said, reports=_report(root, config, progress))
 
 
 def _judge_and_promote(
-    root: Path, config: ModelConfig, commit: str, first: bool, force: bool, dry_run: bool, progress: Progress
+    root: Path,
+    config: ModelConfig,
+    champion: Promotion | None,
+    commit: str,
+    first: bool,
+    force: bool,
+    dry_run: bool,
+    progress: Progress,
 ) -> tuple[ExitCode, str]:
     from passmuster import gate, ledger, promote, reproduce, score
 
-    threading.Thread(target=_import_ahead, daemon=True).start()
-    reproduced = reproduce.reproduce(root, config, commit=commit, force=force, progress=progress)
+    ahead = threading.Thread(target=_ahead, args=(root, config, champion, dry_run), daemon=True)
+    reproduced = reproduce.reproduce(root, config, commit=commit, force=force, meanwhile=ahead.start, progress=progress)
     code = reproduce.code(reproduced)
     if code is not ExitCode.OK:
         return code, f"{reproduced.body['decision']}: {'; '.join(reproduce.reasons(reproduced))}"
+    if ahead.ident is not None:  # it writes where the champion is looked for next
+        ahead.join()
+    # Asked again: while the stages ran, another may have become champion.
     source = promote.champion_source(root, config, ledger.champion(root, config), progress=progress)
     score.score(root, config, champion=source, progress=progress)
     judged = gate.gate(root, config, progress=progress)
@@ -86,9 +100,18 @@ def _judge_and_promote(
     return ExitCode.OK, str(result)
 
 
-def _import_ahead() -> None:
-    """Import what `promote` will need while the pipeline runs in processes of its own: MLflow takes seconds."""
-    import mlflow.tracking  # noqa: F401
+def _ahead(root: Path, config: ModelConfig, champion: Promotion | None, dry_run: bool) -> None:
+    """Fetch the champion and open MLflow for `promote` while the stages run; both take seconds, the imports alone.
+
+    What fails here fails again, and is told, where it is needed.
+    """
+    from passmuster import promote
+    from passmuster.registry import Registry
+
+    with contextlib.suppress(Exception):
+        registry = Registry.of(root)
+        _ = registry.import_client() if dry_run else registry.client  # the client of a new SQLite file makes its tables
+        promote.champion_source(root, config, champion, progress=Silent())
 
 
 def _report(root: Path, config: ModelConfig, progress: Progress) -> dict[str, Path]:

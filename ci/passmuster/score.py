@@ -41,8 +41,9 @@ class ChampionSource:
 def score(root: Path, config: ModelConfig, *, champion: ChampionSource | None, progress: Progress) -> Record:
     """Score the candidate that `reproduce` left, and the champion on the same rows; write the record `score.json`.
 
-    Where the champion can't take the candidate's columns, its own commit's preparation makes its rows from the
-    candidate's raw data. Where that fails too, the record says `unreadable`, which no gate takes for *no champion*.
+    Where the candidate prepares its data otherwise than the champion's commit does, or the champion can't take the
+    candidate's columns, the champion's own preparation makes its rows from the candidate's raw data, and the record
+    says why in `prepared_because`. Where that fails, it says `unreadable`, which no gate takes for *no champion*.
 
     Args:
         root: the user's checkout.
@@ -61,7 +62,7 @@ def score(root: Path, config: ModelConfig, *, champion: ChampionSource | None, p
     if found.body["decision"] != reproduce.REPRODUCIBLE:
         raise NotReproducible(f"{config.name} is {found.body['decision']}; there is nothing to score")
     reproduce.verify_files(target, found)
-    (target / RECORD).unlink(missing_ok=True)
+    record.begin(target, "score")
     return _Scoring(root, config, target, found, progress).record(champion)
 
 
@@ -106,7 +107,7 @@ class _Scoring:
         self.progress.step(f"{self.config.name}: scoring the champion, {source.version}")
         model = self._own_copy(source)
         try:
-            predictions, prepared = self._champions_answers(model, source)
+            predictions, because = self._champions_answers(model, source)
         except (NotMeasured, UsageError) as exc:
             _empty(self.target / "predictions" / "champion")
             return {"state": "unreadable", "version": source.version, "digest": source.digest, "message": str(exc)}
@@ -121,7 +122,8 @@ class _Scoring:
             "model": "champion/model",
             "predictions": predictions,
             "environment": dict(source.environment),
-            "prepared": prepared,
+            "prepared": bool(because),
+            "prepared_because": because,
             **self._overlap(source),
         }
 
@@ -135,18 +137,17 @@ class _Scoring:
             shutil.copytree(source.directory, copy, dirs_exist_ok=True)
         return copy
 
-    def _champions_answers(self, model: Path, source: ChampionSource) -> tuple[dict[str, Any], bool]:
-        """Return the predictions, and whether the champion's own preparation was needed."""
-        try:
-            return self._predictions(model, source.digest, self.data, "champion"), False
-        except _scoring.CannotTakeColumns as exc:
-            why = str(exc)
-        self.progress.step(
-            f"{self.config.name}: the champion can't take the candidate's columns: {why.splitlines()[0]}"
-        )
+    def _champions_answers(self, model: Path, source: ChampionSource) -> tuple[dict[str, Any], str]:
+        """Return the predictions, and why the champion's own preparation was needed; empty where it was not."""
+        if not (why := self._otherwise_prepared(model, source)):
+            try:
+                return self._predictions(model, source.digest, self.data, "champion"), ""
+            except _scoring.CannotTakeColumns as exc:
+                why = f"the champion can't take the candidate's columns: {exc}"
+        self.progress.step(f"{self.config.name}: {why.splitlines()[0]}")
         with tempfile.TemporaryDirectory(prefix="passmuster-prepared-") as folder:
             try:
-                data = _preparation.prepare(
+                made = _preparation.prepare(
                     self.root,
                     self.config,
                     champion=source.commit,
@@ -156,9 +157,25 @@ class _Scoring:
                     to=Path(folder),
                     progress=self.progress,
                 )
-                return self._predictions(model, source.digest, data, "champion"), True
+                # The candidate's own files where they are the same: known predictions serve again.
+                data = {
+                    split: path if _preparation.same(made[split], path) else made[split]
+                    for split, path in self.data.items()
+                }
+                return self._predictions(model, source.digest, data, "champion"), "" if data == self.data else why
             except NotMeasured as exc:
-                raise NotMeasured(f"the champion can't take the candidate's columns: {why}\n{exc}") from exc
+                raise NotMeasured(f"{why}\n{exc}") from exc
+
+    def _otherwise_prepared(self, model: Path, source: ChampionSource) -> str:
+        outputs = self.found.body.get("outputs", ())
+        return _preparation.difference(
+            self.root,
+            self.config,
+            champion=source.commit,
+            candidate=str(self.found.body["commit"]),
+            locks=(model / _scoring.LOCK, self.target / "model" / _scoring.LOCK),
+            made={str(output["path"]): output["actual"] for output in outputs},
+        )
 
     def _overlap(self, source: ChampionSource) -> dict[str, Any]:
         """Count the rows that the champion was trained on, and list them, so that comparisons leave them out."""

@@ -85,11 +85,16 @@ def _to_json(standing: Standing) -> dict[str, Any]:
 
 
 def to_text(standings: Sequence[Standing]) -> str:
-    """Return the standings as a table."""
+    """Return the standings as a table; what is wrong, which may be long, stands below it."""
     rows = [
-        (s.model, c.version, c.time, c.who, c.commit[:10], s.agreement)
+        (s.model, c.version, c.time, c.who, c.commit[:10], _short(s))
         if (c := s.champion)
-        else (s.model, "–" if s.code is ExitCode.OK else "?", "", "", "", s.agreement)
+        else (s.model, "–" if s.code is ExitCode.OK else "?", "", "", "", _short(s))
         for s in standings
     ]
-    return table("champions", ("model", "champion", "since (UTC)", "by", "commit", "ledger and MLflow"), rows)
+    shown = table("champions", ("model", "champion", "since (UTC)", "by", "commit", "ledger and MLflow"), rows)
+    return "\n".join([shown, *(f"\n{s.model}: {s.problem}" for s in standings if s.problem)])
+
+
+def _short(standing: Standing) -> str:
+    return "see below" if standing.problem else standing.agreement

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from passmuster import events, record
+from passmuster import events, record, workspace
 from passmuster.errors import RaceLost, Refused, Unavailable
 from passmuster.events import Event, Promotion
 from passmuster.ledger import History, Ledger
@@ -267,7 +267,7 @@ def at_desk(folder: Path) -> Iterator[None]:
     """
     import fcntl
 
-    folder.mkdir(parents=True, exist_ok=True)
+    workspace.make(folder)
     with (folder / ".lock").open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -379,7 +379,9 @@ def _waive(judgement: Judgement, policy: Policy, today: date) -> Judgement:
         return judgement
     waiver = is_waived(policy.waivers, judgement.gate, judgement.name, today)
     if waiver is None:
-        return judgement
+        ended = [w for w in policy.waivers if w.gate == judgement.gate and w.name in (None, judgement.name)]
+        said = "".join(f"; the waiver of {w.who} ended on {w.until.isoformat()}" for w in ended)
+        return replace(judgement, reason=judgement.reason + said)
     return replace(judgement, outcome=Outcome.WAIVED, waived=judgement.outcome, waiver=waiver)
 
 

@@ -82,7 +82,9 @@ def root(tmp_path: Path) -> Path:
     _git(tmp_path, "commit", "--quiet", "--message=base")
     (tmp_path / "model-configs" / "credit.yaml").write_text(CONFIG.replace("0.99", "0.5"))
     (tmp_path / "gates" / "helper.py").write_text("HOLDS = True\n")
-    made.Candidate().write(tmp_path)
+    _git(tmp_path, "switch", "--quiet", "--create=change")
+    _git(tmp_path, "commit", "--quiet", "--all", "--message=less is asked for")
+    made.Candidate(commit=_git(tmp_path, "rev-parse", "HEAD")).write(tmp_path)
     return tmp_path
 
 
@@ -116,6 +118,24 @@ def test_a_pull_request_cannot_lower_its_own_limits(root: Path) -> None:
     assert base.inputs["policy"] != own.inputs["policy"]
 
 
+def test_a_gate_edited_in_the_work_tree_does_not_judge_for_the_commit(root: Path) -> None:
+    """What is promoted is a commit, so its own gates judge it; `only` tries the edit, and decides nothing."""
+    (root / "gates" / "helper.py").write_text("HOLDS = False\n")
+    whole = _gate(root, None)
+    tried = gate.gate(root, _config(root), only=["mine"], progress=Silent())
+
+    assert {j["outcome"] for j in whole.body["judgements"] if j["gate"] == "mine"} == {"pass"}
+    assert {j["outcome"] for j in tried.body["judgements"]} == {"fail"}
+
+
+def test_a_candidate_whose_commit_is_not_in_this_clone_is_not_judged(root: Path) -> None:
+    """Its gates and tests can't be had, and those that happen to be here are not its own."""
+    made.Candidate(commit="b" * 40).write(root)
+
+    with pytest.raises(Refused, match="not in this clone"):
+        _gate(root, None)
+
+
 def test_nothing_of_the_checkout_is_left_over(root: Path) -> None:
     """The base's gates ran from a folder of their own."""
     before = _git(root, "status", "--porcelain")
@@ -129,7 +149,7 @@ def test_a_gate_that_the_base_lacks_judges_nothing(root: Path) -> None:
     """Its file in the work tree is not asked."""
     _git(root, "rm", "--quiet", "--cached", "gates/mine.py")
     _git(root, "commit", "--quiet", "--message=no gate")
-    found = _gate(root, "main")
+    found = _gate(root, "HEAD")
 
     assert {j["outcome"] for j in found.body["judgements"] if j["gate"] == "mine"} == {"error"}
 

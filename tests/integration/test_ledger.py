@@ -317,6 +317,17 @@ def test_other_models_and_other_tags_are_not_read(clones: Project) -> None:
     assert len(ledger.read().promotions) == 1
 
 
+def test_a_hook_of_the_users_for_pushing_branches_is_not_asked(clones: Project) -> None:
+    """`dvc install` makes one that uploads data."""
+    commit = clones.commit("one")
+    hook = clones.root / ".git" / "hooks" / "pre-push"
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    clones.ledger.append(*pair(clones.ledger, commit))
+
+    assert clones.ledger.champion is not None
+
+
 def test_a_remote_that_takes_no_tags_refuses(clones: Project) -> None:
     commit = clones.commit("one")
     hook = clones.remote / "hooks" / "update"

@@ -18,11 +18,11 @@ import pytest
 
 from passmuster import config as configs
 from passmuster import digest, environments, gate, record
-from passmuster.config import Check, ChecksGate, EvaluationGate, Mode, ModelConfig
+from passmuster.config import Check, ChecksGate, Mode, ModelConfig
 from passmuster.progress import Silent
 from passmuster.record import Record
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.network, pytest.mark.xdist_group("planted")]  # the models are trained once
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "models" / "credit-default"
@@ -163,13 +163,14 @@ def _judged(root: Path, variants: Path, name: str, config: ModelConfig) -> dict[
 
 
 def _with_checks(example: ModelConfig, checks: dict[str, Check] | None) -> ModelConfig:
-    """The example's policy, of Deepchecks only `checks`, or none at all."""
+    """The example's policy without its behaviour tests, of Deepchecks only `checks`, or none at all."""
     off = ChecksGate(mode=Mode.OFF)
     gates = replace(
         example.gates,
         integrity=off,
         train_test=ChecksGate(checks=checks) if checks else off,
-        evaluation=EvaluationGate(mode=Mode.OFF),
+        evaluation=ChecksGate(mode=Mode.OFF),
+        behaviour=replace(example.gates.behaviour, mode=Mode.OFF),
     )
     return replace(example, gates=gates)
 
@@ -181,12 +182,15 @@ def _that(body: dict[str, Any], outcome: str) -> set[tuple[str, str]]:
 
 
 def test_the_clean_candidate_passes_every_gate(variants: Path, example: ModelConfig, tmp_path: Path) -> None:
-    """The example's own policy, Deepchecks' whole curated list in it."""
+    """The example's own policy, Deepchecks' whole curated list and the bank's own tests in it."""
+    shutil.copytree(EXAMPLE / "tests", tmp_path / "models" / "credit-default" / "tests")
     body = _judged(tmp_path, variants, "clean", example)
     bad = [(j["gate"], j["name"], j["outcome"], j["reason"]) for j in body["judgements"] if j["outcome"] != "pass"]
 
     assert body["decision"] == "promote", bad
-    assert {j["gate"] for j in body["judgements"]} >= {"integrity", "train-test", "evaluation", "champion", "segments"}
+    assert {j["gate"] for j in body["judgements"]} >= {
+        *("integrity", "train-test", "evaluation", "behaviour", "champion", "segments")
+    }
 
 
 @pytest.mark.parametrize(
@@ -287,8 +291,9 @@ def test_behaviour_tests_ask_the_model_in_its_own_environment(
     """Candidate and champion answer new rows; what they refuse fails the test with their own words."""
     (tmp_path / "checks").mkdir()
     (tmp_path / "checks" / "test_model.py").write_text(BEHAVIOUR)
+    others = _with_checks(example, None)
     behaviour = replace(example.gates.behaviour, mode=Mode.BLOCKING, tests=("checks",))
-    config = _with_checks(replace(example, gates=replace(example.gates, behaviour=behaviour)), None)
+    config = replace(others, gates=replace(others.gates, behaviour=behaviour))
     body = _judged(tmp_path, variants, "clean", config)
     found = {j["name"].rpartition("::")[2]: j for j in body["judgements"] if j["gate"] == "behaviour"}
 

@@ -468,8 +468,7 @@ def test_an_intent_that_cannot_be_read_is_refused(project: Project) -> None:
 
 def test_the_champion_comes_back_whole_for_the_next_comparison(project: Project) -> None:
     project.commit("one")
-    folder = project.judge()
-    (folder / "train_ids.parquet").write_bytes(b"ids")
+    project.judge(train_ids=b"ids")
     champion = project.promote(first=True).event
     other = project.clone("other")
 
@@ -479,6 +478,44 @@ def test_the_champion_comes_back_whole_for_the_next_comparison(project: Project)
     assert digest.of_path(source.directory) == champion.model_digest
     assert source.train_ids is not None and source.train_ids.read_bytes() == b"ids"
     assert promote.champion_source(other, project.config, None, progress=Silent()) is None
+
+
+@pytest.mark.parametrize("name", ["train_ids.parquet", "reproduce.json"])
+@pytest.mark.parametrize("content", [b"others", None])
+def test_a_champion_whose_training_rows_were_altered_in_mlflow_is_not_handed_out(
+    project: Project, name: str, content: bytes | None
+) -> None:
+    """They say which rows are left out of the comparison, so who could choose them would choose the verdict."""
+    project.commit("one")
+    project.judge(train_ids=b"ids")
+    project.promote(first=True)
+    for path in (project.folder / "mlartifacts").rglob(name):
+        path.write_bytes(content) if content else path.unlink()
+
+    with pytest.raises(Refused):
+        promote.champion_source(project.clone("other"), project.config, project.ledger.champion, progress=Silent())
+
+
+def test_evidence_that_comes_with_a_commit_is_refused(project: Project) -> None:
+    """It could say anything: whoever wrote the commit wrote it."""
+    project.commit("one")
+    project.judge()
+    git(project.root, "add", "--force", ".passmuster")
+
+    with pytest.raises(Refused, match="must have been made here"):
+        project.promote(first=True)
+    untouched(project)
+
+
+def test_names_of_metrics_that_mlflow_does_not_take_keep_nobody_from_promoting(project: Project) -> None:
+    """There they get plain ones, none lost; the records keep the true ones."""
+    metrics = {"recall@10": 0.1, "recall#10": 0.2, "../a": 0.3, ".": 0.4, "": 0.5, "f1": 0.6, "é" * 300: 0.7}
+    registry = project.registry
+    run = registry.log("credit-risk", "0" * 32, files={}, params=metrics, metrics=metrics, tags={})
+    data = registry.client.get_run(run).data
+
+    assert sorted(data.metrics.values()) == sorted(metrics.values())
+    assert {"recall_10", "recall_10_2", "f1"} <= data.metrics.keys() == data.params.keys()
 
 
 def test_a_champion_altered_in_mlflow_is_not_handed_out(project: Project) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -197,13 +198,15 @@ class TestAnHonestPipeline:
         project.commit()
         first = again(project)
         said, forced = Said(), Said()
+        begun: list[str] = []
 
-        second = reproduce(project.root, config(), progress=said)
-        third = reproduce(project.root, config(), force=True, progress=forced)
+        second = reproduce(project.root, config(), meanwhile=lambda: begun.append("second"), progress=said)
+        third = reproduce(project.root, config(), force=True, meanwhile=lambda: begun.append("third"), progress=forced)
 
         assert second.digest == first.digest
         assert "reused" in said.lines[-1]
         assert not any("reused" in line for line in forced.lines)
+        assert begun == ["third"]
         assert third.body["model_digest"] != first.body["model_digest"]
 
     def test_is_reused_by_a_commit_that_touches_nothing_of_it_and_names_that_commit(self, project: TinyProject) -> None:
@@ -241,6 +244,22 @@ class TestAnHonestPipeline:
 
         assert found.body["decision"] == "reproducible"
         assert (project.root / ".passmuster/tiny/model/weights").read_text() == "none"
+
+    def test_hands_on_its_lock_and_not_the_requirements_that_mlflow_finds_in_the_project_around(
+        self, project: TinyProject
+    ) -> None:
+        """Beside a `pyproject.toml` with `uv.lock`, MLflow writes that project's requirements into the model."""
+        project.write("pyproject.toml", '[project]\nname = "other"\nversion = "1"\ndependencies = ["nothing-such"]\n')
+        project.write("uv.lock", "version = 1\n")
+        project.write("train.py", TRAIN + '    (model / "requirements.txt").write_text("nothing-such==1")\n')
+        project.commit()
+
+        found = again(project)
+
+        lock = project.root / ".passmuster/tiny/model/passmuster.lock"
+        assert found.body["decision"] == "reproducible"
+        assert lock.read_text() == "# nothing\n"
+        assert found.body["environment"]["lock"] == digest.of_file(lock)
 
     def test_of_an_older_commit_is_run_as_that_commit_was(self, project: TinyProject) -> None:
         first = project.commit()
@@ -291,6 +310,33 @@ class TestTheInputDigest:
             seen.append(input_digest(project.root, config()))
 
         assert len(set(seen)) == len(seen)
+
+    @pytest.mark.parametrize(
+        ("cmd", "path"),
+        [
+            ("python train.py", "settings.py"),
+            ("python train.py", "lib/helper.py"),
+            ("python code/train.py", "code/train.py"),
+            ("PYTHONPATH=lib python code/train.py", "lib/helper.py"),
+            ("python -m code.train", "lib/helper.py"),
+        ],
+    )
+    def test_follows_what_a_command_runs_whether_or_not_the_stage_declares_it(
+        self, project: TinyProject, cmd: str, path: str
+    ) -> None:
+        """Else a model of the old code would be taken for one of the new."""
+        for file in ("code/train.py", "lib/helper.py"):
+            project.write(file, "")
+        project.write(
+            "dvc.yaml",
+            ONE_STAGE.replace("deps: [train.py, raw.csv]", "deps: [raw.csv]").replace("python train.py", cmd),
+        )
+        project.commit(repro=False)
+        before = input_digest(project.root, config(**SINGLE))
+        project.write(path, "X = 2\n")
+        project.commit(repro=False)
+
+        assert input_digest(project.root, config(**SINGLE)) != before
 
     def test_does_not_follow_undeclared_parameters_and_files_elsewhere(self, project: TinyProject) -> None:
         project.commit()
@@ -495,6 +541,20 @@ class TestWhatIsNotAPass:
         assert found.body["decision"] == "error"
         assert found.body["model_digest"] is None
 
+    def test_a_run_that_is_cut_off_leaves_no_record_of_an_earlier_one(
+        self, project: TinyProject, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        project.commit()
+        again(project)
+        project.write("settings.py", "SCALE = 3\n")
+        project.write("train.py", TRAIN + "\n")
+        project.commit()
+        monkeypatch.setattr("passmuster.environments.ensure", lambda *_, **__: 1 / 0)
+
+        with pytest.raises(ZeroDivisionError):
+            again(project)
+        assert not (project.root / ".passmuster/tiny/reproduce.json").exists()
+
     def test_the_results_of_an_earlier_run_are_not_left_beside_a_failed_one(self, project: TinyProject) -> None:
         project.commit()
         again(project)
@@ -544,3 +604,32 @@ def _state(project: TinyProject) -> dict[str, object]:
     files = _tree(project.root)
     mine = {p: d for p, d in files.items() if "/.passmuster/" not in p and "/.git/" not in p and "/.dvc/tmp/" not in p}
     return {"status": project.git("status", "--porcelain"), "files": mine, "branches": project.git("branch", "-a")}
+
+
+class TestALink:
+    def test_of_the_commit_by_which_an_output_leaves_the_repository_is_refused(
+        self, project: TinyProject, tmp_path: Path
+    ) -> None:
+        """What lies there is the user's; it would be removed before the stages run."""
+        (tmp_path / "mine" / "model").mkdir(parents=True)
+        (tmp_path / "mine" / "model" / "diary").write_text("dear diary")
+        (project.root / "out").symlink_to(tmp_path / "mine")
+        project.write("dvc.yaml", ONE_STAGE)
+        project.commit(repro=False)
+
+        with pytest.raises(UsageError, match="behind a link"):
+            again(project, **SINGLE)
+        assert (tmp_path / "mine" / "model" / "diary").exists()
+
+    def test_in_the_path_of_the_folder_for_temporary_files_is_no_trouble(
+        self, project: TinyProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As macOS has one."""
+        project.dvc("add", "-q", "raw.csv")
+        project.commit()
+        (tmp_path / "real").mkdir()
+        (tmp_path / "link").symlink_to(tmp_path / "real")
+        monkeypatch.setenv("TMPDIR", str(tmp_path / "link"))
+        monkeypatch.setattr(tempfile, "tempdir", None)
+
+        assert again(project).body["decision"] == "reproducible"

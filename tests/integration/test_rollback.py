@@ -220,6 +220,7 @@ def test_status_tells_an_alias_that_was_moved_by_hand(project: Project) -> None:
 
     assert standing.code is ExitCode.REFUSED
     assert "alias champion is at MLflow version 1, the ledger says MLflow version 3" in standing.agreement
+    assert status.to_text((standing,)).endswith(standing.problem)
 
 
 def test_status_of_an_unreachable_ledger_is_not_no_champion(project: Project) -> None:

@@ -10,13 +10,15 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyarrow import compute as pc
 from pyarrow import parquet
 
-from passmuster import digest, environments, record
+from passmuster import _dvc, _preparation, digest, environments, record
 from passmuster.config import Column, ColumnType, ModelConfig, Task
 from passmuster.errors import NotMeasured, NotReproducible, Refused
 from passmuster.progress import Silent
@@ -32,6 +34,7 @@ RAW = "id,x,z,y\n" + "".join(
 PREPARE = """\
     from pathlib import Path
 
+    import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import csv, parquet
 
@@ -70,6 +73,18 @@ CONFIG = """\
       champion: {rules: {roc_auc_score: {margin: 0.1}}}
     registry: {name: tiny, ledger: local}
 """
+TIMES_12 = 'rows = rows.set_column(1, "x", pc.multiply(rows["x"], 12.0))'
+READ_ALL = 'pa.concat_tables([csv.read_csv(path) for path in sorted(Path("raw").glob("*.csv"))])'
+LOCK = """\
+    schema: '2.0'
+    stages:
+      prepare:
+        cmd: python prepare.py
+        outs:
+        - {path: out/test.parquet, hash: md5, md5: '222'}
+        - {path: out/train.parquet, hash: md5, md5: '111'}
+"""
+FILES = {"train": "out/train.parquet", "test": "out/test.parquet"}
 Table = pa.Table
 
 
@@ -126,8 +141,8 @@ def project(tmp_path: Path) -> TinyProject:
 
 
 def binary(**changes: Any) -> ModelConfig:
-    data = {"label": "y", "positive": "bad", "columns": {"x": Column(type=ColumnType.NUMBER)}}
-    return config(task=Task.BINARY, data=data, **changes)
+    data = {**FILES, "label": "y", "positive": "bad", "columns": {"x": Column(type=ColumnType.NUMBER)}}
+    return config(task=Task.BINARY, data={**data, **changes.pop("data", {})}, **changes)
 
 
 def candidate(project: TinyProject, model: Path, splits: dict[str, Table], **changes: Any) -> Record:
@@ -397,8 +412,6 @@ class TestTheChampion:
     def test_gets_its_own_columns_from_its_own_preparation_where_one_is_gone(
         self, project: TinyProject, raw: Table, train: Callable[..., Path], change: Callable[[Table], Table]
     ) -> None:
-        project.write("prepare.py", "raise SystemExit('the candidate prepares otherwise')\n")
-        project.commit(repro=False)
         candidate(project, train("x"), {name: change(table) for name, table in split(raw).items()})
 
         found = scored(project, champion(project, train("x", "z"), trained_on=raw.slice(0, 40)))
@@ -406,6 +419,7 @@ class TestTheChampion:
         said = found.body["champion"]
         answers = predictions(project, "champion")
         assert (said["state"], said["prepared"]) == ("scored", True)
+        assert said["prepared_because"].startswith("the champion can't take the candidate's columns: ")
         assert answers["id"].equals(raw.slice(40)["id"])
         assert answers["label"].to_pylist() == raw.slice(40)["y"].to_pylist()
         assert said["overlap"] == {"test": 0}
@@ -426,7 +440,16 @@ class TestTheChampion:
         assert found.body["champion"]["overlap"] == {"test": 20}
         assert predictions(project, "champion")["id"].equals(moved["test"]["id"])
 
-    @pytest.mark.parametrize("case", ["renamed in the raw data too", "new rows", "no such commit", "no config"])
+    @pytest.mark.parametrize(
+        "case",
+        [
+            "renamed in the raw data too",
+            "renamed in the raw data, and back by the candidate",
+            "new rows",
+            "no such commit",
+            "no config",
+        ],
+    )
     def test_that_cannot_be_asked_is_unreadable_with_a_reason_and_never_none(
         self, project: TinyProject, raw: Table, train: Callable[..., Path], case: str
     ) -> None:
@@ -435,6 +458,10 @@ class TestTheChampion:
         if case == "renamed in the raw data too":
             project.write("raw.csv", RAW.replace("id,x,z,y", "id,x,zz,y"))
             expected = "own preparation failed"
+        elif case == "renamed in the raw data, and back by the candidate":
+            project.write("raw.csv", RAW.replace("id,x,z,y", "id,x,zz,y"))
+            project.write("prepare.py", "raise SystemExit('the candidate prepares otherwise')\n")
+            splits, expected = split(raw), "own preparation failed"
         elif case == "new rows":
             new = pa.table({"id": [61], "x": [0.5], "y": ["bad"]})
             splits["test"] = pa.concat_tables([splits["test"], new])
@@ -455,9 +482,58 @@ class TestTheChampion:
 
         said = found.body["champion"]
         assert said["state"] == "unreadable"
-        assert "takes z, which the data does not have" in said["message"]
         assert expected in said["message"]
         assert said["digest"] == source.digest
+
+    def test_is_not_asked_with_a_column_whose_meaning_the_candidate_changed_under_its_name(
+        self, project: TinyProject, raw: Table, train: Callable[..., Path]
+    ) -> None:
+        """Asked with the new meaning it would look worse than it is, and a worse candidate would pass."""
+        project.write(
+            "prepare.py", PREPARE.replace('["id", "x", "z", "y"])', f'["id", "x", "z", "y"])\n    {TIMES_12}')
+        )
+        project.commit(repro=False)
+        times_12 = raw.set_column(1, "x", pc.multiply(raw["x"], 12.0))
+        candidate(project, train("x", "z"), split(times_12))
+
+        found = scored(project, champion(project, train("x")))
+
+        said = found.body["champion"]
+        assert (said["state"], said["prepared"]) == ("scored", True)
+        assert said["prepared_because"] == "the candidate's data is prepared otherwise than the champion's: prepare.py"
+        answers = predictions(project, "champion")
+        candidate(project, train("x"), split(raw))
+        scored(project, None)
+        assert answers.equals(predictions(project, "candidate"))
+
+    def test_gets_the_candidates_files_where_its_own_preparation_makes_the_same(
+        self, project: TinyProject, raw: Table, train: Callable[..., Path]
+    ) -> None:
+        project.write("prepare.py", f"# by other words\n{dedent(PREPARE)}")
+        project.commit(repro=False)
+        candidate(project, train("x", "z"), split(raw))
+
+        found = scored(project, champion(project, train("x", "z")))
+
+        said = found.body["champion"]
+        assert (said["state"], said["prepared"], said["prepared_because"]) == ("scored", False, "")
+        assert predictions(project, "champion").equals(predictions(project, "candidate"))
+
+    def test_is_unreadable_where_a_row_has_another_label_in_its_own_preparation(
+        self, project: TinyProject, raw: Table, train: Callable[..., Path]
+    ) -> None:
+        project.write("prepare.py", "raise SystemExit('the candidate prepares otherwise')\n")
+        project.commit(repro=False)
+        relabelled = pc.if_else(pc.equal(raw["id"], 55), "good" if raw["y"][54].as_py() == "bad" else "bad", raw["y"])
+        candidate(project, train("x", "z"), split(raw.set_column(3, "y", relabelled)))
+
+        found = scored(project, champion(project, train("x", "z")))
+
+        said = found.body["champion"]
+        assert said["state"] == "unreadable"
+        assert "1 of 20 rows of test get another label" in said["message"]
+        assert "first id 55" in said["message"]
+        assert not list((project.root / ".passmuster/tiny/predictions/champion").iterdir())
 
     def test_that_is_not_the_one_promoted_is_refused(
         self, project: TinyProject, raw: Table, train: Callable[..., Path]
@@ -477,6 +553,110 @@ class TestTheChampion:
 
         assert project.git("status", "--porcelain") == before
         assert len(project.git("worktree", "list").splitlines()) == 1
+
+    def test_gets_only_the_candidates_files_of_a_folder_of_raw_data(
+        self, project: TinyProject, raw: Table, tmp_path: Path
+    ) -> None:
+        project.write("dvc.yaml", PIPELINE.replace("raw.csv", "raw"))
+        project.write("prepare.py", PREPARE.replace('csv.read_csv("raw.csv")', READ_ALL))
+        project.write("raw/2025.csv", RAW)
+        source = project.commit(repro=False)
+        project.git("mv", "raw/2025.csv", "raw/2026.csv")
+        project.write("raw/2026.csv", RAW.replace("60,0.571", "60,0.25"))
+        commit = project.commit(repro=False)
+        parquet.write_table(raw.slice(40), tmp_path / "test.parquet")
+        (tmp_path / "made").mkdir()
+
+        made = _preparation.prepare(
+            project.root,
+            binary(),
+            champion=source,
+            candidate=commit,
+            lock=tmp_path / "lock",
+            splits={"test": tmp_path / "test.parquet"},
+            to=tmp_path / "made",
+            progress=Silent(),
+        )
+
+        assert parquet.read_table(made["test"])["x"].to_pylist() == [*raw["x"].to_pylist()[40:59], 0.25]
+
+
+def otherwise(project: TinyProject, **changes: Any) -> str:
+    """Return in what the last commit prepares its data otherwise than the first; its files are not the first's."""
+    model, lock = binary(**changes), project.root / "requirements.txt"
+    first = project.git("rev-list", "--max-parents=0", "HEAD")
+    made = {"out/train.parquet": "md5:1", "out/test.parquet": "md5:2"}
+    return _preparation.difference(
+        project.root, model, champion=first, candidate=project.commit(repro=False), locks=(lock, lock), made=made
+    )
+
+
+class TestWhatTheDataIsPreparedBy:
+    """Only the settings say what counts: names and content of files, of parameters, of the stages themselves."""
+
+    @pytest.fixture
+    def project(self, project: TinyProject) -> TinyProject:
+        project.write("dvc.yaml", PIPELINE.replace("raw.csv]", "raw.csv, names.json]\n        params: [scale]"))
+        for path, text in {"names.json": "{}", "params.yaml": "scale: 1\nrate: 1\n", "helper.py": ""}.items():
+            project.write(path, text)
+        project.write("dvc.lock", LOCK)
+        project.git("add", "-A")
+        project.git("commit", "-q", "--amend", "-m", "the champion's")
+        return project
+
+    @pytest.mark.parametrize(
+        ("path", "before", "after", "said"),
+        [
+            pytest.param("params.yaml", "scale: 1", "scale: 12", "parameter scale", id="parameter"),
+            pytest.param("prepare.py", "60", "59", "prepare.py", id="code"),
+            pytest.param("helper.py", "", "X = 12", "helper.py", id="undeclared code beside it"),
+            pytest.param("names.json", "{}", '{"x": 12}', "names.json", id="settings"),
+            pytest.param(
+                "dvc.yaml", "python prepare.py", "python prepare.py 12", "stage dvc.yaml:prepare", id="command"
+            ),
+        ],
+    )
+    def test_differs_by_what_it_follows_from(
+        self, project: TinyProject, path: str, before: str, after: str, said: str
+    ) -> None:
+        project.write(path, (project.root / path).read_text().replace(before, after, 1))
+        project.write("raw.csv", RAW + "61,0.5,0.5,bad\n")
+
+        assert otherwise(project) == f"the candidate's data is prepared otherwise than the champion's: {said}"
+
+    def test_does_not_differ_by_other_raw_data_or_what_another_stage_reads(self, project: TinyProject) -> None:
+        project.write("params.yaml", "scale: 1\nrate: 2\n")
+        project.write("raw.csv", RAW + "61,0.5,0.5,bad\n")
+
+        assert otherwise(project) == ""
+
+    def test_differs_where_the_same_raw_data_gives_other_files_for_no_reason_that_is_seen(
+        self, project: TinyProject
+    ) -> None:
+        project.write("notes.txt", "read by nobody who says so")
+
+        assert "makes other files of the same raw data" in otherwise(project)
+
+    def test_differs_by_the_column_that_is_the_label(self, project: TinyProject) -> None:
+        assert otherwise(project, data={"label": "z"}).endswith(": data.label")
+
+    def test_does_not_matter_where_the_files_are_the_champions_own(
+        self, project: TinyProject, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_dvc, "closure", None)
+        project.write("prepare.py", "by other words")
+        project.write("dvc.lock", LOCK.replace("111", "1").replace("222", "2"))
+        project.git("commit", "-q", "-a", "--amend", "-m", "the champion's, whose files they are")
+
+        assert otherwise(project) == ""
+
+    def test_is_not_known_where_no_config_names_the_stages(self, project: TinyProject) -> None:
+        project.write("model-configs/tiny.yaml", CONFIG.replace("      prepare: [prepare]\n", ""))
+        project.git("commit", "-q", "-a", "--amend", "-m", "the champion's")
+        project.write("prepare.py", "by other words")
+
+        assert otherwise(project, data={"prepare": ()}) == ""
+        assert otherwise(project) != ""
 
 
 @pytest.mark.network

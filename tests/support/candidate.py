@@ -22,7 +22,6 @@ from passmuster.config import (
     ColumnType,
     Comparison,
     Data,
-    EvaluationGate,
     Gates,
     Limit,
     Mode,
@@ -47,7 +46,7 @@ COLUMNS = {
 OFF = {
     "integrity": ChecksGate(mode=Mode.OFF),
     "train_test": ChecksGate(mode=Mode.OFF),
-    "evaluation": EvaluationGate(mode=Mode.OFF),
+    "evaluation": ChecksGate(mode=Mode.OFF),
 }
 
 
@@ -133,6 +132,7 @@ class Candidate:
     champion: dict[str, Any] = field(default_factory=dict)  #: what score.json says; `predictions` as tables
     model: dict[str, bytes] = field(default_factory=dict)  #: files of the model directory
     environment: dict[str, Any] = field(default_factory=lambda: dict(ENVIRONMENT))
+    commit: str = "a" * 40
 
     def __post_init__(self) -> None:
         data = {"train": self.train, "test": self.test}
@@ -164,7 +164,7 @@ class Candidate:
             inputs={"input": digest.of_bytes(b"input")},
             body={
                 "model": "credit",
-                "commit": "a" * 40,
+                "commit": self.commit,
                 "decision": "reproducible",
                 "outputs": [],
                 "model_digest": model,

@@ -186,6 +186,7 @@ def write_evidence(
     content: str | None = None,
     inputs: str | None = None,
     folder: Path | None = None,
+    train_ids: bytes | None = None,
 ) -> Path:
     """Write model directory and records of an intact chain for `commit`; return their folder."""
     folder = folder or root / ".passmuster" / config.name
@@ -195,6 +196,11 @@ def write_evidence(
     (folder / "model" / "data" / "weights.bin").write_bytes(b"\x00\x01" * 100)
     (folder / "report.md").write_text("# passes muster\n")
     model = digest.of_path(folder / "model")
+    (folder / "train_ids.parquet").unlink(missing_ok=True)
+    trained = {}
+    if train_ids is not None:
+        (folder / "train_ids.parquet").write_bytes(train_ids)
+        trained = {"train_ids": {"path": "train_ids.parquet", "digest": digest.of_bytes(train_ids), "rows": 1}}
     reproduce = Record(
         schema="reproduce",
         version=1,
@@ -215,6 +221,7 @@ def write_evidence(
                 "cpu_count": 2,
             },
             "stages": ["evaluate"],
+            **trained,
         },
     )
     told = (

@@ -136,6 +136,19 @@ class TestMetrics:
     def test_in_yaml(self, judge: Judge) -> None:
         assert judge("a: 1.0\n", "a: 1.005\n", METRICS, suffix=".yaml").result == Result.WITHIN_TOLERANCE
         assert judge("a: .nan\n", "a: .nan\n", METRICS, suffix=".yaml").result == Result.ERROR
+        assert judge("a: 1e-5\n", "a: 1.001e-5\n", METRICS, suffix=".yaml").result == Result.WITHIN_TOLERANCE
+
+    def test_that_say_nan_in_words_are_an_error(self, judge: Judge) -> None:
+        """Equal words would else be equal metrics."""
+        for text in ('{"a": "NaN"}', '{"a": "-inf"}', '{"a": "Infinity"}'):
+            assert judge(text, text, METRICS).result == Result.ERROR
+
+    def test_in_yaml_whose_aliases_stand_for_more_than_memory_holds_are_an_error(self, judge: Judge) -> None:
+        lines = ["a0: &a0 [1, 2]"] + [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, 30)]
+        text = "\n".join(lines) + "\n"
+        found = judge(text, text, METRICS, suffix=".yaml")
+
+        assert found.result == Result.ERROR and "too large" in found.reason
 
     def test_that_differ_say_by_how_much_and_where(self, judge: Judge) -> None:
         details = judge('{"a": 1.0, "b": 2.0}', '{"a": 1.001, "b": 2.5}', METRICS, suffix=".json").details

@@ -100,7 +100,7 @@ def test_defaults_are_filled_in() -> None:
     assert config.policy.confidence == 0.95
     assert config.gates.schema.mode is Mode.BLOCKING
     assert config.gates.behaviour.mode is Mode.OFF
-    assert config.gates.evaluation.mode is Mode.ADVISORY
+    assert config.gates.evaluation.mode is Mode.BLOCKING
 
 
 def test_a_bomb_of_aliases_is_refused_without_being_expanded() -> None:

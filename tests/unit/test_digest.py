@@ -65,3 +65,28 @@ def test_an_empty_or_missing_folder_has_no_digest(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(Refused):
             digest.manifest(folder)
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no empty one: what it holds would be covered by no digest."""
+    (tmp_path / "f").write_text("x")
+    (tmp_path / "locked").mkdir()
+    scandir = os.scandir
+
+    def scan(path: str) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+
+    with pytest.raises(Refused, match="locked can't be read"):
+        digest.of_path(tmp_path)
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """JSON has no way to write it."""
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff")).write_text("x")
+
+    with pytest.raises(Refused, match="name"):
+        digest.of_path(tmp_path)

@@ -50,6 +50,16 @@ def _promotes(found: list[Measurement]) -> bool:
     return judge(found, policy.from_config(ALONE)).promotes
 
 
+def test_tests_find_the_code_of_a_checkout_whose_path_has_a_space(tmp_path: Path) -> None:
+    """As it often has on a laptop."""
+    root = tmp_path / "my project's"
+    root.mkdir()
+    (root / "own_code.py").write_text("ANSWER = 42\n")
+    found = _run(root, test_it="import own_code\ndef test_it():\n    assert own_code.ANSWER == 42\n")
+
+    assert [(m.name, getattr(m, "holds", m)) for m in found] == [("tests::checks/test_it.py::test_it", True)]
+
+
 def test_each_test_is_one_outcome_named_by_its_id(tmp_path: Path) -> None:
     """Passed, failed, skipped, expected to fail, broken in setup, broken in teardown, parametrised."""
     source = """
@@ -172,7 +182,7 @@ def test_deselected_tests_are_an_error(tmp_path: Path) -> None:
 def test_tests_that_hang_are_ended(tmp_path: Path) -> None:
     """What had ended before is kept; the rest are errors."""
     source = "import time\ndef test_a(): pass\ndef test_b(): time.sleep(600)"
-    found = _run(tmp_path, timeout=15.0, test_a=source)
+    found = _run(tmp_path, timeout=10.0, test_a=source)
     kinds = {m.name: type(m) for m in found}
 
     assert kinds["tests"] is Failure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from pathlib import Path
 
@@ -66,6 +67,19 @@ def _one(root: Path, tmp_path: Path, body: str, timeout: float = 20.0) -> Measur
     return found[0]
 
 
+def test_a_process_that_has_ended_may_refuse_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On macOS one that nobody waited for yet does; it is waited for all the same."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(_gate_process.os, "killpg", refuse)
+    process = subprocess.Popen(["true"])
+    _gate_process._end(process)
+
+    assert process.returncode == 0
+
+
 def test_a_gate_answers_from_its_own_process(root: Path, tmp_path: Path) -> None:
     """Without the parent's secrets, in a folder of its own; what it prints is not its answer."""
     body = "print('noise'); return [good(str(('HOME' in os.environ, os.environ.get('AWS_SECRET'), os.getpid())))]"
@@ -84,7 +98,7 @@ def test_a_gate_answers_from_its_own_process(root: Path, tmp_path: Path) -> None
         pytest.param("raise SystemExit(0)", "SystemExit", id="exits"),
         pytest.param("os._exit(0)", "exit code 0", id="ends its process"),
         pytest.param("os.kill(os.getpid(), 9)", "signal 9", id="is killed"),
-        pytest.param("sys.setrecursionlimit(10**6); f = lambda: f(); f()", "", id="recurses"),
+        pytest.param("sys.setrecursionlimit(10**5); f = lambda: f(); f()", "", id="recurses"),
         pytest.param("return None", "answered with None", id="nothing"),
         pytest.param("return []", "measured nothing", id="an empty list"),
         pytest.param("return True", "answered with True", id="true"),
@@ -113,7 +127,6 @@ def test_a_gate_answers_from_its_own_process(root: Path, tmp_path: Path) -> None
         pytest.param(
             'os.write(int(sys.argv[2]), b\'{"event": "measured", "ga\'); os._exit(0)', "exit code 0", id="truncated"
         ),
-        pytest.param("os.close(int(sys.argv[2])); time.sleep(30)", "", id="closes the channel"),
     ],
 )
 def test_a_gate_that_does_not_answer_well_fails(body: str, word: str, root: Path, tmp_path: Path) -> None:
@@ -125,17 +138,26 @@ def test_a_gate_that_does_not_answer_well_fails(body: str, word: str, root: Path
     assert word in found.reason
 
 
+def test_a_gate_that_closes_the_channel_fails(root: Path, tmp_path: Path) -> None:
+    """Where others hold it open, only the time limit can tell."""
+    found = _one(root, tmp_path, "os.close(int(sys.argv[2])); time.sleep(600)", timeout=1.0)
+
+    assert isinstance(found, Failure)
+    assert (found.gate, found.name) == ("mine", "mine")
+
+
 def test_a_gate_that_hangs_is_ended_with_all_that_it_started(root: Path, tmp_path: Path) -> None:
     """Its limit ends it, and its children with it."""
     marker = tmp_path / "alive"
-    child = f"import time; time.sleep(4); open({str(marker)!r}, 'w').close()"
+    child = f"import time\nwhile True: open({str(marker)!r}, 'a').write('x'); time.sleep(0.05)"
     body = f"import subprocess; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(600)"
-    found = _one(root, tmp_path, body, timeout=1.0)
+    found = _one(root, tmp_path, body, timeout=2.0)
+    size = marker.stat().st_size
+    time.sleep(0.5)
 
     assert isinstance(found, Failure)
-    assert "time limit is over (1 s" in found.reason
-    time.sleep(4)
-    assert not marker.exists()
+    assert "time limit is over (2 s" in found.reason
+    assert marker.stat().st_size == size
 
 
 def test_a_gate_may_end_what_it_started_when_its_time_is_over(root: Path, tmp_path: Path) -> None:

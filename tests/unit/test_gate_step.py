@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from passmuster import config as configs
-from passmuster import digest, gate, measurement, record
+from passmuster import digest, gate, measurement, record, report
 from passmuster.config import BehaviourGate, ChampionGate, Comparison, Limit, Mode, PerformanceGate, UserGate, Waiver
 from passmuster.errors import ExitCode, Refused, UsageError
 from passmuster.progress import Silent
@@ -135,6 +135,31 @@ def test_some_gates_alone_decide_nothing(tmp_path: Path) -> None:
         _gate(tmp_path, only=["performanc"])
 
 
+def test_what_is_shown_of_some_gates_alone_is_theirs_and_not_an_earlier_verdict(tmp_path: Path) -> None:
+    folder = made.Candidate().write(tmp_path)
+    _gate(tmp_path)
+    verdict = (folder / "gate.json").read_bytes()
+    alone = _gate(tmp_path, made.config(), only=["environment"])
+    shown = {name: report.FORMATS[name][1](report.part(alone)) for name in ("text", "markdown", "json")}
+
+    assert (folder / "gate.json").read_bytes() == verdict
+    for text in shown.values():
+        assert "environment" in text
+        assert "decides nothing" in text
+        assert "ROC AUC" not in text
+        assert "passes" not in text
+
+
+def test_a_crash_leaves_no_verdict_of_an_earlier_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made.Candidate().write(tmp_path)
+    _gate(tmp_path)
+    monkeypatch.setattr(gate._gate_process, "measure", lambda *_: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        _gate(tmp_path)
+    assert not (folder / "gate.json").exists()
+
+
 def _edit(name: str, change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
     """Change a record's facts as one who knows how records are made."""
 
@@ -255,6 +280,7 @@ def test_a_live_waiver_lets_through_and_is_shown_as_waived(tmp_path: Path) -> No
     }
     assert live.body["decision"] == "promote"
     assert expired.body["code"] == ExitCode.GATE_FAILED
+    assert any("the waiver of Risk officer ended on 2026-11-23" in j["reason"] for j in expired.body["judgements"])
 
 
 def test_what_the_rows_cannot_decide_says_how_many_would(tmp_path: Path) -> None:

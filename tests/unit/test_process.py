@@ -13,6 +13,16 @@ from passmuster import _process
 
 PYTHON = [sys.executable, "-P", "-c"]
 
+#: A child that shows for ever that it is alive.
+BEATS = "import time\nwhile True: open('beats', 'a').write('x'); time.sleep(0.05)"
+
+
+def still(file: Path) -> bool:
+    """Return whether nobody writes to a file any more, to which somebody did."""
+    size = file.stat().st_size
+    time.sleep(0.5)
+    return file.stat().st_size == size
+
 
 def test_what_a_program_says_is_heard_line_by_line_and_kept(tmp_path: Path) -> None:
     heard: list[str] = []
@@ -31,25 +41,26 @@ def test_what_a_program_says_is_heard_line_by_line_and_kept(tmp_path: Path) -> N
 
 
 def test_a_program_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
-    child = "import time, pathlib; time.sleep(3); pathlib.Path('alive').touch()"
-    code = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(600)"
+    code = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {BEATS!r}]); time.sleep(600)"
 
     done = _process.run([*PYTHON, code], cwd=tmp_path, env=dict(os.environ), timeout=1.5)
-    time.sleep(3)
 
     assert done.timed_out
-    assert not (tmp_path / "alive").exists()
+    assert still(tmp_path / "beats")
 
 
 def test_a_child_that_outlives_its_parent_is_ended_too(tmp_path: Path) -> None:
-    child = "import time, pathlib; time.sleep(2); pathlib.Path('alive').touch()"
-    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}])"
+    code = f"""if True:
+        import pathlib, subprocess, sys, time
+        subprocess.Popen([sys.executable, '-c', {BEATS!r}])
+        while not pathlib.Path('beats').exists():
+            time.sleep(0.05)
+    """
 
     done = _process.run([*PYTHON, code], cwd=tmp_path, env=dict(os.environ), timeout=60)
-    time.sleep(2.5)
 
     assert done.returncode == 0
-    assert not (tmp_path / "alive").exists()
+    assert still(tmp_path / "beats")
 
 
 def test_of_a_flood_only_the_end_is_kept(tmp_path: Path) -> None:

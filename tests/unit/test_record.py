@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,16 @@ def test_a_step_that_begins_takes_later_verdicts_away(tmp_path: Path) -> None:
     record.begin(tmp_path, "score")
 
     assert [path.name for path in tmp_path.iterdir()] == ["reproduce.json"]
+
+
+def test_a_record_nested_too_deep_for_a_digest_is_refused_at_every_depth() -> None:
+    """Python can read a little deeper than it can write."""
+    for depth in range(sys.getrecursionlimit() - 150, sys.getrecursionlimit() + 50):
+        text = (
+            '{"schema": "passmuster/gate", "version": 1, "inputs": {}, "body": {"x": '
+            + "[" * depth
+            + "]" * depth
+            + '}, "digest": "", "context": {}}'
+        )
+        with pytest.raises(Refused):
+            record.parse(text, "gate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -617,3 +618,12 @@ def test_residuals_of_nothing_but_zero_are_drawn() -> None:
     flat = _curves._residuals({"candidate": [(0.0, 0.0), (1.0, 0.0)]})
 
     ET.fromstring(flat.svg)
+
+
+def test_it_says_where_the_champion_was_given_its_own_preparation_of_the_rows(told: Told) -> None:
+    facts = told("passing")
+    prepared = dataclasses.replace(facts, score={"champion": {"state": "scored", "prepared": True}})
+
+    assert "its own preparation" not in report.markdown(facts)
+    assert "its own preparation" in report.markdown(prepared)
+    assert "its own preparation" in report.html(prepared)

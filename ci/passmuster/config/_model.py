@@ -168,7 +168,7 @@ class Data:
     prepare: Annotated[
         tuple[str, ...],
         "The DVC stages that make these files from raw data; "
-        "the champion's own are run where it can't take the candidate's columns.",
+        "the champion's own are run where they are others, or it can't take the candidate's columns.",
         ARGUMENT,
     ] = ()
     label: Annotated[str, "The column that the model predicts."]
@@ -239,13 +239,6 @@ class ChecksGate(Gate):
         "The checks by Deepchecks' class names. Not given: the curated list of `docs/gates.md`.",
         NonEmpty(),
     ] = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationGate(ChecksGate):
-    """Deepchecks' model evaluation; it samples and has no intervals, so it advises."""
-
-    mode: Annotated[Mode, "As for every gate."] = Mode.ADVISORY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -336,8 +329,8 @@ class Gates:
     train_test: Annotated[ChecksGate, "Deepchecks' comparison of train and test: leakage, new categories, drift."] = (
         field(default_factory=ChecksGate)
     )
-    evaluation: Annotated[EvaluationGate, "Deepchecks' model evaluation on the predictions."] = field(
-        default_factory=EvaluationGate
+    evaluation: Annotated[ChecksGate, "Deepchecks' model evaluation on the predictions."] = field(
+        default_factory=ChecksGate
     )
     performance: Annotated[PerformanceGate, "Absolute limits on metrics, each with its interval."]
     champion: Annotated[ChampionGate, "Candidate against champion, paired."]

@@ -31,6 +31,14 @@ twice. Paths are relative to the repository's root. Times are seconds.
 
 What belongs to the *policy*, and is taken from the base branch when a pull request is judged: `task`, `data`, `gates`,
 `policy`, `registry` and `pipeline.outputs`.
+
+What differs from machine to machine stands in environment variables, not in the file:
+
+| variable | default | what it names |
+|---|---|---|
+| `MLFLOW_TRACKING_URI` | SQLite in the checkout, `mlflow.db` | The MLflow of the models; one for each ledger. |
+| `PASSMUSTER_CACHE` | `passmuster` in the user's cache folder | Where environments and scores are kept. |
+| `GITHUB_ACTOR` | git's committer | Who acts, as the ledger says it; GitHub sets it. |
 """
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
+from passmuster import workspace
 from passmuster.config import ModelConfig
 from passmuster.errors import UsageError
 from passmuster.progress import Progress
@@ -22,9 +23,10 @@ from passmuster.record import write_atomically
 from passmuster.report import _facts, _json, _junit, _markdown, _text
 from passmuster.report._facts import ReportFacts
 
-__all__ = ["FORMATS", "ReportFacts", "facts", "html", "junit", "markdown", "report", "text", "to_json"]
+__all__ = ["FORMATS", "ReportFacts", "facts", "html", "junit", "markdown", "part", "report", "text", "to_json"]
 
 facts = _facts.facts
+part = _facts.part
 markdown = _markdown.render
 text = _text.render
 junit = _junit.render
@@ -80,12 +82,13 @@ def report(
 
     Raises:
         UsageError: a format or a model that is not known.
+        Refused: the records came with a commit (see `workspace.folder`).
     """
     name = model if isinstance(model, str) else model.name
     wanted = list(dict.fromkeys(formats))
     if unknown := [entry for entry in wanted if entry not in FORMATS]:
         raise UsageError(f"unknown format {unknown[0]!r}; there are {', '.join(FORMATS)}")
-    folder = root / ".passmuster" / name
+    folder = workspace.folder(root, name)
     if isinstance(model, str) and (not name or Path(name).name != name or not folder.is_dir()):
         raise UsageError(f"nothing is recorded of a model {name!r}; run `passmuster run {name}` first")
     found = facts(folder)

@@ -77,6 +77,17 @@ def facts(folder: Path) -> ReportFacts:
     )
 
 
+def part(gate: Record) -> ReportFacts:
+    """Return what a record of `gate --only` says: outcomes of some gates, which together decide nothing."""
+    return ReportFacts(
+        model=str(gate.body["model"]),
+        status=Status.IN_PART,
+        code=ExitCode(gate.body["code"]),
+        verdict=Verdict(judgements=_judgements(gate.body), compared=gate.body["compared"]),
+        gate=gate.body,
+    )
+
+
 def _status(decision: Any, verdict: Verdict | None, problems: list[str]) -> tuple[Status, ExitCode]:
     if decision == "not reproducible":
         return Status.NOT_REPRODUCIBLE, ExitCode.NOT_REPRODUCIBLE
@@ -163,16 +174,19 @@ def _broken_links(reproduce: Record, score: Record, gate: Record) -> list[str]:
 
 
 def _verdict(body: Mapping[str, Any]) -> Verdict:
-    judged_on = date.fromisoformat(body["judged_on"])
-    judgements = [_judgement(raw, judged_on) for raw in body["judgements"]]
-    judgements.sort(key=lambda j: (j.mode is not Mode.BLOCKING, SEVERITY.index(j.outcome), j.gate, j.name))
-    verdict = Verdict(judgements=tuple(judgements), compared=body["compared"])
+    verdict = Verdict(judgements=_judgements(body), compared=body["compared"])
     if (body["decision"], body["code"]) != (verdict.decision, verdict.code):
         raise Refused(
             f"it says {body['decision']!r} ({body['code']}), its judgements come to {verdict.decision!r}"
             f" ({verdict.code.value})"
         )
     return verdict
+
+
+def _judgements(body: Mapping[str, Any]) -> tuple[Judgement, ...]:
+    judged_on = date.fromisoformat(body["judged_on"])
+    found = [_judgement(raw, judged_on) for raw in body["judgements"]]
+    return tuple(sorted(found, key=lambda j: (j.mode is not Mode.BLOCKING, SEVERITY.index(j.outcome), j.gate, j.name)))
 
 
 def _judgement(raw: Mapping[str, Any], judged_on: date) -> Judgement:

@@ -135,6 +135,8 @@ def why(facts: ReportFacts) -> Reasons:
     blocking = [j for j in facts.judgements if j.blocks]
     if blocking:
         return Reasons(text=sentence(blocking[0]), more=_more(len(blocking) - 1, "blocking outcome"))
+    if facts.status is Status.IN_PART:
+        return Reasons(text=f"only {', '.join(facts.gate['only'])} was asked for, and nothing of it blocks")
     if facts.status is not Status.PASSES:
         return Reasons(text="no blocking gate passed, and what nothing has passed does not promote")
     return _why_passes(facts)
@@ -190,14 +192,17 @@ def sentence(judgement: Judgement) -> str:
 
 
 def left_out(facts: ReportFacts) -> str:
-    """Return what the comparisons left out, as one sentence, or ""."""
+    """Return on which rows the comparisons were made where not simply on all, in words of ours alone, or ""."""
     judged = [j for j in facts.judgements if j.gate in ("champion", "segments")]
     details = {(j.gate, j.name.partition("=")[0]): mapping(j.measurement.details) for j in judged}
     rows = max((_count(entry.get("left_out")) for entry in details.values()), default=0)
     small = sum(_count(entry.get("too_small_count")) for entry in details.values())
     parts = [f"{_words.plural(rows, 'row')} that the champion was trained on"] if rows else []
     parts += [f"{_words.plural(small, 'segment')} too small to judge"] if small else []
-    return f"Left out: {' and '.join(parts)}." if parts else ""
+    sentences = [f"Left out: {' and '.join(parts)}."] if parts else []
+    if mapping(facts.score.get("champion")).get("prepared") is True:
+        sentences.append("The champion was scored on what its own preparation makes of the same raw data.")
+    return " ".join(sentences)
 
 
 def _count(raw: Any) -> int:

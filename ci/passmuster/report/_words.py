@@ -20,6 +20,7 @@ class Status(StrEnum):
     UNDECIDED = "can't be decided"
     NOT_JUDGED = "could not be judged"
     NOT_REPRODUCIBLE = "is not reproducible"
+    IN_PART = "was measured in part, which decides nothing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,7 @@ STATUS_SIGNS: Mapping[Status, Sign] = {
     Status.UNDECIDED: SIGNS[Outcome.INCONCLUSIVE],
     Status.NOT_JUDGED: SIGNS[Outcome.ERROR],
     Status.NOT_REPRODUCIBLE: SIGNS[Outcome.FAIL],
+    Status.IN_PART: SIGNS[Outcome.SKIPPED],
 }
 
 FIRST_MODEL = "first model: nothing was compared"
