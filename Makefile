@@ -23,11 +23,13 @@ $(STAMP):
 demo: $(STAMP) ## play the story: first champion, a better one, a bad one refused, rollback, history
 	@$(BIN)/python demo/play.py
 
+# A file's tests share what is dear to make (a played story, trained models), so they stay on one worker; the longest
+# files come first.
 test: $(STAMP) lint ## run the whole test suite
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 unit: $(STAMP) ## run the tests that need no network: under a minute
-	$(BIN)/pytest -n 2 tests/unit
+	$(BIN)/pytest -n 2 --dist loadfile tests/unit
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .

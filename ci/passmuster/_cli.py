@@ -209,9 +209,14 @@ def _each(configs: Sequence[ModelConfig], work: Callable[[ModelConfig], ExitCode
         try:
             codes.append(work(config))
         except PassmusterError as exc:
-            _say(f"{config.name}: {exc}")
+            _say(_said_of(config.name, str(exc)))
             codes.append(exc.code)
     return combine(codes)
+
+
+def _said_of(model: str, said: str) -> str:
+    """Return what a step said of a model, with the model's name in front once."""
+    return f"{model}: {said.removeprefix(f'{model}: ')}"
 
 
 def _run(args: argparse.Namespace) -> ExitCode:
@@ -226,7 +231,7 @@ def _run(args: argparse.Namespace) -> ExitCode:
             ran = run.run(root, config, first=args.first, force=args.force, dry_run=args.dry_run, progress=talk)
         if ran.reports:
             _print_report(root, config.name, "text")
-        console.print(harmless(f"{config.name}: {ran.said}"), markup=False)
+        console.print(harmless(_said_of(config.name, ran.said)), markup=False)
         if "html" in ran.reports:
             console.print(f"report: {ran.reports['html'].relative_to(root)}", markup=False, soft_wrap=True)
         return ran.code

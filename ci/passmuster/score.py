@@ -110,7 +110,13 @@ class _Scoring:
             predictions, because = self._champions_answers(model, source)
         except (NotMeasured, UsageError) as exc:
             _empty(self.target / "predictions" / "champion")
-            return {"state": "unreadable", "version": source.version, "digest": source.digest, "message": str(exc)}
+            return {
+                "state": "unreadable",
+                "version": source.version,
+                "promotion": source.promotion,
+                "digest": source.digest,
+                "message": str(exc),
+            }
         if digest.of_path(model) != source.digest:
             raise Refused(f"{model} changed while it was scored; run `passmuster score` again")
         return {

@@ -20,7 +20,7 @@ from passmuster.config import Mode, Task
 from passmuster.measurement import Assertion, Failure, NotApplicable
 from passmuster_checks.deepchecks import client
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("deepchecks")]  # each scenario is asked once
+pytestmark = pytest.mark.network
 
 Columns = dict[str, Any]
 FEATURES = (*(f"x{i}" for i in range(7)), "colour", "size", "age")

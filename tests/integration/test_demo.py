@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("demo"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.network, pytest.mark.timeout(1800)]
 
 
 def play(folder: Path) -> subprocess.CompletedProcess[str]:

@@ -22,7 +22,7 @@ from passmuster.config import Check, ChecksGate, Mode, ModelConfig
 from passmuster.progress import Silent
 from passmuster.record import Record
 
-pytestmark = [pytest.mark.network, pytest.mark.xdist_group("planted")]  # the models are trained once
+pytestmark = pytest.mark.network
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "models" / "credit-default"
