@@ -97,8 +97,8 @@ PLANTED = [r1_other_bytes_each_time, r2_a_model_made_by_hand, r3_a_poisoned_run_
 
 
 def test_an_honest_commit_ends_with_0(project: TinyProject, capsys: pytest.CaptureFixture[str]) -> None:
-    capsys.readouterr()  # what DVC said while the project was made
     honest(project)
+    capsys.readouterr()  # what DVC said while the project was made
 
     assert main_inner(["reproduce", "tiny"]) is ExitCode.OK
     assert capsys.readouterr().out == "tiny: reproducible\n  out/model: identical\n"
