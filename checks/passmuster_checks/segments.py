@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from passmuster.config import Task
 from passmuster.errors import NotMeasured
 from passmuster.gates import Inputs
-from passmuster.measurement import Estimate, Failure, Measurement, NotApplicable
+from passmuster.measurement import Failure, Measurement, NotApplicable
 from passmuster.planning import simultaneous
 from passmuster_checks import _data
+from passmuster_checks._compared import compared
 from passmuster_checks._text import shown
-from passmuster_checks.statistics import Scored, compare
+from passmuster_checks.statistics import Scored
 
 #: A column of numbers with more distinct values than this is cut at its quartiles.
 DISTINCT = 20
@@ -80,26 +81,7 @@ class Segments:
             )
         for value, rows in column.large.items():
             name = f"{column.name}={value}" if value else column.name
-            yield self._one(name, ours.take(rows), theirs.take(rows), metric, level, details)
-
-    def _one(
-        self, name: str, ours: Scored, theirs: Scored, metric: str, level: float, details: dict[str, Any]
-    ) -> Measurement:
-        try:
-            found = compare(metric, ours, theirs, level)
-        except NotMeasured as exc:
-            return Failure(gate=self.name, name=name, reason=str(exc), details=details)
-        return Estimate(
-            gate=self.name,
-            name=name,
-            value=found.difference,
-            n=found.n,
-            interval=found.interval,
-            candidate=found.candidate,
-            champion=found.champion,
-            standard_error=found.standard_error,
-            details=details,
-        )
+            yield compared(self.name, name, metric, ours.take(rows), theirs.take(rows), level=level, details=details)
 
 
 def _columns(inputs: Inputs) -> tuple[str, ...]:
