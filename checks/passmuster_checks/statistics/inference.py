@@ -21,9 +21,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from passmuster.errors import NotMeasured, UsageError
+from passmuster.errors import NotMeasured
 from passmuster.measurement import Interval
-from passmuster_checks.statistics import bootstrap
+from passmuster_checks.statistics import bootstrap, shares
 from passmuster_checks.statistics.metrics import Components, Metric, metric
 from passmuster_checks.statistics.scored import Floats, Scored, Task
 
@@ -81,7 +81,7 @@ def estimate(name: str, scored: Scored, level: float = 0.95) -> Estimated:
         NotMeasured: the metric is undefined on these rows, or no honest interval exists.
         UsageError: unknown metric, or `level` outside (0, 1).
     """
-    _check_level(level)
+    shares.check_level(level)
     chosen = metric(name)
     parts = chosen.components(scored)
     if parts.influence is None:
@@ -107,7 +107,7 @@ def compare(name: str, candidate: Scored, champion: Scored, level: float = 0.95)
         NotMeasured: the labels are not identical, the metric is undefined on these rows, or no honest interval exists.
         UsageError: unknown metric, or `level` outside (0, 1).
     """
-    _check_level(level)
+    shares.check_level(level)
     _check_pairs(candidate, champion)
     chosen = metric(name)
     ours, theirs = chosen.components(candidate), chosen.components(champion)
@@ -151,7 +151,7 @@ def _difference(
             f"{candidate.n:,} rows, and without a spread there is no interval; are the rows real?"
         )
     error = math.hypot(spread.error, unseen)
-    half = error * (_normal(level) if unseen or not spread.error else _student(level, spread.freedom))
+    half = error * (shares.normal(level) if unseen or not spread.error else _student(level, spread.freedom))
     method = f"{ours.method}, paired" + (", few rows differ" if unseen else "")
     return difference - half, difference + half, error, method
 
@@ -160,8 +160,8 @@ def _difference(
 
 
 def _estimate_share(value: float, trials: int, n: int, level: float) -> Estimated:
-    low, high = _wilson(value, trials, level)
-    error = (high - low) / (2 * _normal(level))
+    low, high = map(float, shares.wilson(value, trials, level))
+    error = (high - low) / (2 * shares.normal(level))
     return Estimated(value, Interval(low=low, high=high, level=level, method="Wilson"), error, n)
 
 
@@ -184,10 +184,10 @@ def _estimate_bounded(chosen: Metric, parts: Components, spread: _Spread, n: int
         centre = float(special.logit(share))
         low, high = float(special.expit(centre - half)), float(special.expit(centre + half))
     else:
-        low, high = _wilson(share, parts.support or 1, level)
+        low, high = map(float, shares.wilson(share, parts.support or 1, level))
         half = error * _student(level, spread.freedom) if error else 0.0
         low, high, method = min(low, max(share - half, 0)), max(high, min(share + half, 1)), "Wilson, few rows"
-        error = max(error, (high - low) / (2 * _normal(level)))
+        error = max(error, (high - low) / (2 * shares.normal(level)))
     interval = Interval(
         low=min(lowest + width * low, parts.value),
         high=max(lowest + width * high, parts.value),
@@ -273,22 +273,5 @@ def _losses(parts: Components) -> Floats:
     return parts.losses
 
 
-def _wilson(share: float, trials: int, level: float) -> tuple[float, float]:
-    z = _normal(level)
-    shrunk = 1 + z**2 / trials
-    centre = (share + z**2 / (2 * trials)) / shrunk
-    half = z / shrunk * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    return min(max(centre - half, 0.0), share), max(min(centre + half, 1.0), share)
-
-
-def _normal(level: float) -> float:
-    return float(special.ndtri((1 + level) / 2))
-
-
 def _student(level: float, freedom: float) -> float:
     return float(special.stdtrit(freedom, (1 + level) / 2))
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise UsageError(f"a level of {level!r} is not between 0 and 1; 0.95 is usual")
