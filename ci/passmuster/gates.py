@@ -31,6 +31,7 @@ class Champion:
     predictions: Mapping[str, Path]  #: split → Parquet, in the same rows as the candidate's
     environment: Mapping[str, Any]  #: of its re-run: lock, python, platform
     leave_out: Mapping[str, Path] = field(default_factory=dict)  #: split → Parquet of ids that it was trained on
+    profile: Path | None = None  #: the reference profile that it was promoted with, where it has one
 
 
 @dataclass(frozen=True, kw_only=True)
