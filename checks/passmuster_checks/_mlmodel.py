@@ -17,15 +17,19 @@ def read(model: Path) -> Mapping[str, Any]:
     """Return what the MLmodel file of a model directory says.
 
     Raises:
-        NotMeasured: there is none, or it is not a mapping in YAML.
+        NotMeasured: there is none, it is not a mapping in YAML, or too large once its aliases are written out.
     """
     import yaml
+
+    from passmuster.config import _plain
 
     path = model / "MLmodel"
     try:
         if path.is_symlink() or path.stat().st_size > _SIZE:
             raise NotMeasured(f"MLmodel is a link, or larger than {_SIZE:,} bytes")
-        found = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        content = path.read_bytes()
+        _plain.load(content.decode())  # refuses aliases that would fill the memory, and keys that are there twice
+        found = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  as MLflow does
     except (OSError, yaml.YAMLError, UnicodeError, RecursionError, ValueError) as exc:
         raise NotMeasured(f"the model directory has no readable MLmodel file: {exc}") from exc
     if not isinstance(found, Mapping):

@@ -72,9 +72,9 @@ class Artifact:
             return Failure(gate=self.name, name="types", reason=f"what the files name can't be seen: {said}")
         try:
             flavours = _mlmodel.flavours(_mlmodel.read(inputs.model))
+            declared = set(_declared(flavours))
         except NotMeasured as exc:
             return Failure(gate=self.name, name="types", reason=str(exc))
-        declared = set(_declared(flavours))
         found = self._asserted("types", list(_untrusted(inputs, seen, flavours, declared)))
         details = {
             **found.details,
@@ -126,11 +126,18 @@ def _untrusted(
 
 
 def _declared(flavours: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Return the types that a model's own MLmodel asks to trust, by any flavour."""
-    for flavour in flavours.values():
+    """Return the types that a model's own MLmodel asks to trust, by any flavour.
+
+    Raises:
+        NotMeasured: it asks in another form than a list of names, which a loader may understand all the same.
+    """
+    for name, flavour in flavours.items():
         types = flavour.get("skops_trusted_types")
-        if isinstance(types, list):
-            yield from map(str, types)
+        if types is None:
+            continue
+        if not isinstance(types, list) or not all(isinstance(one, str) for one in types):
+            raise NotMeasured(f"what flavour {shown(name)} asks to trust in MLmodel is no list of names")
+        yield from types
 
 
 def _against_champion(inputs: Inputs, named: set[str], declared: set[str]) -> dict[str, Any]:

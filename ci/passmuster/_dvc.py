@@ -7,6 +7,7 @@ with a cache of its own that is empty, so that a re-run can neither be fed from 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import math
 import os
@@ -37,6 +38,9 @@ ONE_THREAD = dict.fromkeys(
 
 #: No program that is run here calls home.
 NO_TELEMETRY = {"DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
+
+#: Sections of DVC's settings that say where data is, and with whose credentials: never a commit's to choose.
+_OF_THE_USER = ("core", "remote", "cache")
 
 #: The user's cache, as a remote that is only read, each object checked against its name.
 _USERS_CACHE = "passmuster-users-cache"
@@ -364,11 +368,12 @@ def run(
     """Run exactly `stages`, in order, each forced, without run-cache; DVC writes `dvc.lock` in `tree`.
 
     The commands see the model's environment first on PATH, a home and a cache of their own, no secrets, one thread;
-    where the system allows, no other process, whose secrets they could read, and none of theirs outlives them.
+    where the system allows, no other process, whose secrets they could read, and none of theirs outlives them; and
+    they can write to nothing but `tree` and those folders.
     """
     home = private / "home"
     home.mkdir(parents=True, exist_ok=True)
-    _configure(tree, private)
+    own = _configure(tree, private)
     command = [
         sys.executable,
         "-P",
@@ -386,7 +391,7 @@ def run(
             progress.step(line.removesuffix(":").lower())
 
     return _process.run(
-        environments.alone([*command, "--", *(stage.address for stage in stages)]),
+        environments.alone([*command, "--", *(stage.address for stage in stages)], own),
         cwd=tree,
         env=_variables(home, python),
         timeout=timeout,
@@ -409,33 +414,44 @@ def _variables(home: Path, python: Path) -> dict[str, str]:
     }
 
 
-def _configure(tree: Path, private: Path) -> None:
-    """Write the worktree's local settings: an own empty cache, and no git, where the re-run has no business."""
-    cache = private / "rerun-cache"
+def _configure(tree: Path, private: Path) -> list[Path]:
+    """Write the worktree's local settings: an own empty cache, and no git, where the re-run has no business.
+
+    Returns:
+        The folders outside the tree that DVC then writes to.
+    """
+    _refuse_links_of_dvc(tree)
+    cache, site = private / "rerun-cache", private / "rerun-site"
     shutil.rmtree(cache, ignore_errors=True)
+    for folder in (cache, site):
+        folder.mkdir(exist_ok=True)
     lines = [
         "[core]",
         "    no_scm = true",
         "    analytics = false",
         "    check_update = false",
         "    autostage = false",
-        f"    site_cache_dir = {private / 'rerun-site'}",
+        f"    site_cache_dir = {site}",
         "[cache]",
         f"    dir = {cache}",
         "    type = copy",
     ]
     (tree / ".dvc" / "config.local").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return [cache, site]
 
 
 @contextlib.contextmanager
 def _open(tree: Path, private: Path, config: Mapping[str, Any] | None = None) -> Iterator[Any]:
-    """Yield DVC's `Repo` at `tree`, which writes only to `private`."""
-    from dvc.repo import Repo
+    """Yield DVC's `Repo` at `tree`, which writes only to `private`.
 
+    It has the user's settings, what `config` gives, and how the commit wants its stages' `${…}` read. The commit's
+    other settings are left aside: its remotes would be asked with the user's credentials.
+    """
     # CRITICAL also switches its progress bars off; what went wrong comes as an exception.
     logging.getLogger("dvc").setLevel(logging.CRITICAL)
     if not (tree / ".dvc").is_dir():
         raise UsageError("the commit holds no DVC project at its root (`.dvc/` is missing); run `dvc init` and commit")
+    _refuse_links_of_dvc(tree)
     given = dict(config or {})
     core = {
         "no_scm": True,
@@ -445,9 +461,67 @@ def _open(tree: Path, private: Path, config: Mapping[str, Any] | None = None) ->
     }
     cache = {"dir": str(private / "cache"), "type": ["reflink", "copy"]}
     with _translated("DVC's project cannot be opened"):
-        repo = Repo(str(tree), config={"core": core, "cache": cache, **given})
+        parsing = _committed(tree).get("parsing", {})
+        repo = _repo_class()(str(tree), config={"core": core, "cache": cache, "parsing": parsing, **given})
     with contextlib.closing(repo):
         yield repo
+
+
+def _repo_class() -> Any:
+    """Return DVC's `Repo`, but without the settings that lie in the worktree."""
+    from dvc.config import Config
+    from dvc.repo import Repo
+
+    class Worktree(Repo):  # type: ignore[misc]  # DVC has no types
+        @functools.cached_property
+        def config(self) -> Any:
+            return Config(config=self._config)
+
+        def _ignore(self) -> None:
+            """Leave alone what git ignores: the worktree is thrown away."""
+
+    return Worktree
+
+
+def _committed(root: Path) -> dict[str, Any]:
+    """Return what `.dvc/config` at `root` says; nothing where it is not there."""
+    from dvc.config import Config
+
+    try:
+        found: dict[str, Any] = Config.load_file(str(root / ".dvc" / "config"))
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def _refuse_links_of_dvc(tree: Path) -> None:
+    """Refuse a link in `.dvc` of the commit: DVC, and what is written here, would write where it leads."""
+    folder = tree / ".dvc"
+    if links := [path for path in (folder, *folder.rglob("*")) if path.is_symlink()]:
+        raise UsageError(f"{links[0].relative_to(tree)} is a link; make it a file or folder of the commit")
+
+
+def overruled(tree: Path, root: Path) -> list[str]:
+    """Return which of the commit's settings of remotes and cache differ from the checkout's, whose are taken instead.
+
+    Args:
+        tree: the worktree.
+        root: the user's checkout.
+    """
+    with _translated("DVC's configuration cannot be read"):
+        theirs, ours = (
+            {name: str(value) for name, value in _flat(_committed(where)) if name.split(".")[0] in _OF_THE_USER}
+            for where in (tree, root)
+        )
+    return sorted(name for name in {**theirs, **ours} if theirs.get(name) != ours.get(name))
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 @contextlib.contextmanager

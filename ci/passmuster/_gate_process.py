@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import pickle
 import selectors
@@ -15,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -97,6 +98,14 @@ class _State:
     current: str | None = None  #: the gate that is being loaded, made ready or measured
     limit: float = LOAD_SECONDS  #: seconds for that
     deadline: float = 0.0
+    told: set[tuple[str, str]] = field(default_factory=set)  #: what began, by gate; each begins once, in its order
+
+
+#: What a gate goes through, in this order.
+_PHASES = ("load", "prepare", "measure")
+
+#: Deeper nesting, or larger whole numbers, are no facts of a gate's, and not every reader of a record takes them.
+_DEEPEST, _LARGEST = 50, 2**64
 
 
 #: The workers that run now, in any thread.
@@ -153,8 +162,9 @@ def _started(group: Group, scratch: Path) -> Iterator[tuple[subprocess.Popen[byt
     command = [sys.executable, "-P", "-m", "passmuster._gate_worker", str(request), str(writing)]
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     if group.isolated:
-        command = environments.without_network(command)
+        command = environments.without_network(command, [one.inputs.workspace for one in group.asked])
         environment = environments.scrubbed(home, PASSMUSTER_CACHE=str(environments.cache_folder()))
+    environment |= environments.quick_sorting()
     with os.fdopen(reading, "rb", buffering=0) as channel, (scratch / "log").open("wb") as log:
         try:
             process = subprocess.Popen(
@@ -226,19 +236,22 @@ def _listen(channel: BinaryIO, group: Group, state: _State) -> str | None:
 def _take_in(line: bytes, names: set[str], group: Group, state: _State) -> str | None:
     """Believe one line of the worker as far as it can be; return what is wrong with it, where the process must end."""
     try:
-        event = json.loads(line, parse_constant=_no_constant)
+        event = _parsed(line)
         kind, gate = event["event"], event["gate"]
         if gate not in names or gate in state.answers:
             return f"its process spoke of a gate that it was not asked for, or twice of one: {gate!r}"[:500]
         if kind == "measured":
             state.answers[gate] = _checked(event["measurements"], gate)
         elif kind == "failed":
-            state.answers[gate] = [Failure(gate=gate, name=gate, reason=str(event["reason"]))]
+            state.answers[gate] = [Failure(gate=gate, name=gate, reason=str(event["reason"])[:10_000])]
+        elif any((gate, later) in state.told for later in _PHASES[_PHASES.index(kind) :]):
+            return f"its process told twice, or too late, that {gate!r} begins to {kind}"
         else:
+            state.told.add((gate, kind))
             limits = {"load": LOAD_SECONDS, "prepare": PREPARE_SECONDS, "measure": group.seconds(gate)}
             state.current, state.limit = gate, limits[kind]
             state.deadline = time.monotonic() + state.limit
-    except (ValueError, KeyError, TypeError, RecursionError) as exc:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as exc:
         return f"its process answered with something that is no answer: {exc}"[:500]
     return None
 
@@ -283,8 +296,40 @@ def _validator(schema: str) -> Any:
     return Draft202012Validator(LIST_SCHEMA if schema == "list" else KIND_SCHEMAS[schema])
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
+def _parsed(line: bytes) -> Any:
+    """Return the JSON of a line, if a record can hold it: finite numbers, texts that are Unicode, sane nesting.
+
+    Raises:
+        ValueError: it is not JSON, or a record can't hold it.
+    """
+    event = json.loads(line, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+    json.dumps(event, ensure_ascii=False).encode()
+    level, depth = [event], 0
+    while level := [inner for value in level for inner in _inside(value)]:
+        depth += 1
+        if depth > _DEEPEST:
+            raise ValueError(f"it is nested deeper than {_DEEPEST}")
+    return event
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:50]} is not a finite number")
+    return number
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if abs(number) >= _LARGEST:
+        raise ValueError(f"{text[:50]} is too large a whole number")
+    return number
 
 
 def _log(scratch: Path) -> str:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 #: Characters of a program's output that are kept; more than a reason needs, less than a flood.
 KEPT = 1_000_000
@@ -49,8 +49,6 @@ def run(
 ) -> Finished:
     """Run `command` in a session of its own; nothing of its process group is left when this returns.
 
-    Output goes to files, since a child that outlives the program would keep a pipe open for ever.
-
     Args:
         command: the program and its arguments; no shell.
         cwd: the working folder.
@@ -61,23 +59,71 @@ def run(
     Raises:
         OSError: the program could not be started.
     """
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            start_new_session=True,
-        )
+    with Started(command, cwd=cwd, env=env) as program:
+        return program.wait(timeout, on_line)
+
+
+class Started:
+    """A program that runs in a session of its own; nothing of its process group is left after the `with` block.
+
+    Output goes to files, since a child that outlives the program would keep a pipe open for ever.
+    """
+
+    def __init__(self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str], held: bool = False) -> None:
+        """Start `command`; where it is `held`, its stdin gives nothing until `go`, and ends where this process does.
+
+        Raises:
+            OSError: the program could not be started.
+        """
+        self._ended = False
+        with contextlib.ExitStack() as files:
+            self._out, self._err = (files.enter_context(tempfile.TemporaryFile()) for _ in ("out", "err"))
+            self._process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=dict(env),
+                stdin=subprocess.PIPE if held else subprocess.DEVNULL,
+                stdout=self._out,
+                stderr=self._err,
+                start_new_session=True,
+            )
+            self._files = files.pop_all()
+
+    def go(self) -> bool:
+        """Give a program that is held one empty line on stdin; the answer is whether it was still there."""
+        if self._process.stdin is None:
+            raise ValueError("the program is not held")
         try:
-            returncode = _wait(process, timeout, [_Lines(out, on_line), _Lines(err, on_line)])
+            os.write(self._process.stdin.fileno(), b"\n")
+        except BrokenPipeError:
+            return False
+        self._process.stdin.close()
+        return True
+
+    def wait(self, timeout: float, on_line: Callable[[str], None] = lambda _line: None) -> Finished:
+        """Return how it ended, after `timeout` seconds at the latest; for the arguments see `run`."""
+        try:
+            returncode = _wait(self._process, timeout, [_Lines(self._out, on_line), _Lines(self._err, on_line)])
         finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        return Finished(returncode=returncode, stdout=_tail(out), stderr=_tail(err))
+            self._end()
+        return Finished(returncode=returncode, stdout=_tail(self._out), stderr=_tail(self._err))
+
+    def _end(self) -> None:
+        if self._ended:
+            return  # a number that was given back may be another's process group by now
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._ended = True
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+        self._files.close()
 
 
 def _wait(process: subprocess.Popen[bytes], timeout: float, lines: Sequence[_Lines]) -> int | None:

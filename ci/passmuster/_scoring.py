@@ -6,13 +6,16 @@ can take it away, a home of its own and a time limit, and can name only its own 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from passmuster import _process, environments
 from passmuster._dvc import NO_TELEMETRY, ONE_THREAD
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
 #: The model's lock, inside its MLflow directory.
 LOCK = "passmuster.lock"
+
+#: What the program is asked, a file in its own folder.
+_REQUEST = "request.json"
 
 #: How far the probabilities of a row may be from 1, by rounding.
 _SUM = 1e-6
@@ -43,6 +49,81 @@ def program() -> Path:
     return Path(found.origin).with_name("score.py")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """The scoring program, started in a model's environment: it can be asked once."""
+
+    python: Path  #: of its environment
+    home: Path  #: its own folder
+    process: _process.Started
+    isolated: bool  #: whether it has no network
+
+    def made(self, files: Mapping[Path, Path]) -> dict[Path, Path]:
+        """Return data → where it writes its answers: in its own folder, since it may have no other to write to."""
+        return {data: self.home / f"{number}.parquet" for number, data in enumerate(files)}
+
+    def ask(self, request: Mapping[str, Any], files: Mapping[Path, Path]) -> bool:
+        """Ask it for answers on `files`; the answer is whether it was still there."""
+        wanted = [{"data": str(data.absolute()), "out": str(out)} for data, out in self.made(files).items()]
+        (self.home / _REQUEST).write_text(json.dumps({**request, "files": wanted}), encoding="utf-8")
+        return self.process.go()
+
+
+@contextlib.contextmanager
+def _started(python: Path) -> Iterator[Program]:
+    with tempfile.TemporaryDirectory(prefix="passmuster-score-", ignore_cleanup_errors=True) as name:
+        home = Path(name)
+        plain = [str(python), "-P", str(program()), "--wait", str(home / _REQUEST)]
+        command = environments.without_network(plain)
+        variables = environments.scrubbed(home, **ONE_THREAD, **NO_TELEMETRY)
+        with _process.Started(command, cwd=home, env=variables, held=True) as process:
+            yield Program(python=python, home=home, process=process, isolated=command != plain)
+
+
+class Waiting:
+    """Scoring programs that are started before there is anything to score, since most of their time goes by in imports.
+
+    Each waits to be asked, once. None is left after the `with` block, asked or not, whoever starts one meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[Program] = []  #: those that nobody asked yet
+        self._ends = contextlib.ExitStack()
+        self._over = False
+        self._lock = threading.Lock()
+
+    def start(self, lock: Path) -> None:
+        """Start one in the environment of `lock`; after the `with` block, nothing.
+
+        Raises:
+            UsageError: the lock does not install.
+            Unavailable: the package index did not answer.
+        """
+        python = environments.ensure(lock)
+        with self._lock:
+            if not self._over:
+                self._held.append(self._ends.enter_context(_started(python)))
+
+    def ask(self, python: Path, request: Mapping[str, Any], files: Mapping[Path, Path]) -> Program:
+        """Return a program in the environment of `python` that was asked: one that waits, or else a new one."""
+        with self._lock:
+            for one in [held for held in self._held if held.python == python]:
+                self._held.remove(one)
+                if one.ask(request, files):
+                    return one
+            new = self._ends.enter_context(_started(python))
+            new.ask(request, files)  # where it has died, its exit code says so
+            return new
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._over = True
+            self._ends.close()
+
+
 def run(
     model: Path,
     files: Mapping[Path, Path],
@@ -51,6 +132,7 @@ def run(
     id: str,  # noqa: A002  the config's word
     label: str,
     timeout: float,
+    waiting: Waiting,
     progress: Progress,
 ) -> bool:
     """Write the model's answers on each data file to the file that is beside it in `files`, checked.
@@ -61,7 +143,8 @@ def run(
         task: what it predicts.
         id: the column that names a row.
         label: the column with the truth.
-        timeout: seconds for all files together.
+        timeout: seconds for all files together, from when the program is asked.
+        waiting: programs that may have been started already.
         progress: told how far it is.
 
     Returns:
@@ -73,30 +156,14 @@ def run(
         UsageError: its lock does not install.
         Unavailable: the package index did not answer.
     """
-    python = environments.ensure(model / LOCK)
-    with tempfile.TemporaryDirectory(prefix="passmuster-score-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        made = {data: folder / f"{number}.parquet" for number, data in enumerate(files)}
-        request = {
-            "model": str(model.absolute()),
-            "task": str(task),
-            "id": id,
-            "label": label,
-            "files": [{"data": str(data.absolute()), "out": str(out)} for data, out in made.items()],
-        }
-        (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
-        plain = [str(python), "-P", str(program()), str(folder / "request.json")]
-        command = environments.without_network(plain)
-        variables = environments.scrubbed(folder, **ONE_THREAD, **NO_TELEMETRY)
-        done = _process.run(
-            command, cwd=folder, env=variables, timeout=timeout, on_line=lambda line: _tell(line, progress)
-        )
-        _raise_unless_done(done, timeout)
-        for data, out in files.items():
-            check(made[data], data, task=task, id=id, label=label)
-            out.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(made[data], out)
-    return command != plain
+    request = {"model": str(model.absolute()), "task": str(task), "id": id, "label": label}
+    asked = waiting.ask(environments.ensure(model / LOCK), request, files)
+    _raise_unless_done(asked.process.wait(timeout, lambda line: _tell(line, progress)), timeout)
+    for data, made in asked.made(files).items():
+        check(made, data, task=task, id=id, label=label)
+        files[data].parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(made, files[data])
+    return asked.isolated
 
 
 def _tell(line: str, progress: Progress) -> None:

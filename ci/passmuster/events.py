@@ -9,7 +9,7 @@ Law, tested: `parse(text(event)) == event`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 #: Bytes of one event; the largest honest one has a few kilobytes.
 SIZE_LIMIT = 64 * 1024
+
+#: What an event holds of the targets: how many, characters of one, and of all.
+_TARGETS, _TARGET, _ALL_TARGETS = 200, 500, 60_000
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -51,9 +54,12 @@ class Event:
     model_digest: str  #: of the MLflow model directory
     evidence: Mapping[str, str]  #: "input", "reproduce", "score", "gate" → digest
     registry: Registration
-    targets: tuple[str, ...]  #: the DVC targets that make the model
+    targets: tuple[str, ...]  #: the DVC targets that make the model, as `named` gives them
     environment: Mapping[str, Any] = field(default_factory=dict)  #: of the re-run: lock, python, platform
     previous: str | None  #: digest of the event before of the same sort; None: this is the first
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "targets", named(self.targets))
 
     @property
     def tag(self) -> str:
@@ -162,6 +168,22 @@ def now(after: Event | None = None) -> str:
     return datetime.fromtimestamp(present, UTC).strftime(_TIME)
 
 
+def named(targets: Sequence[str]) -> tuple[str, ...]:
+    """Return `targets` as an event names them: as they are, where they fit into one.
+
+    Else a long one by its beginning and its digest, and those beyond the largest number by one digest of them all.
+    Law, tested: `named(named(targets)) == named(targets)`.
+    """
+    fit = len(targets) <= _TARGETS and all(len(one) <= _TARGET for one in targets)
+    if fit and sum(map(len, targets)) <= _ALL_TARGETS:
+        return tuple(targets)
+    short = [one if len(one) <= 150 else f"{one[:70]}… {digest.of_json(one)}" for one in targets]
+    if len(short) > _TARGETS:
+        rest = short[_TARGETS - 1 :]
+        short[_TARGETS - 1 :] = [f"and {len(rest)} more: {digest.of_json(rest)}"]
+    return tuple(short)
+
+
 def to_json(event: Event) -> dict[str, Any]:
     """Return the event as JSON types."""
     from dataclasses import asdict
@@ -248,7 +270,7 @@ def _schema(kind: str) -> dict[str, Any]:
             "nonce": _line(32, r"^[0-9a-f]{32}\Z"),
             "time": _line(20, r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z"),
             "who": _line(200),
-            "model": _line(100),
+            "model": _line(230),
             "version": _VERSION,
             "commit": _line(40, r"^[0-9a-f]{40}\Z"),
             "model_digest": _DIGEST,
@@ -261,7 +283,7 @@ def _schema(kind: str) -> dict[str, Any]:
                     "uri": _line(1000),
                 }
             ),
-            "targets": {"type": "array", "items": _line(500), "minItems": 1, "maxItems": 200},
+            "targets": {"type": "array", "items": _line(_TARGET), "minItems": 1, "maxItems": _TARGETS},
             "environment": {
                 "type": "object",
                 "maxProperties": 20,

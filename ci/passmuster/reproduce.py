@@ -268,7 +268,7 @@ class _Rerun:
     ) -> None:
         self.config, self.sha, self.tree, self.private = config, sha, tree, private
         self.closure, self.meanwhile, self.progress = closure, meanwhile, progress
-        self.supply = _dvc.supply(root)
+        self.supply, self.overruled = _dvc.supply(root), _dvc.overruled(tree, root)
         self.found = _Findings()
         self.metrics: dict[str, float] = {}
 
@@ -298,6 +298,7 @@ class _Rerun:
                 "cpu_count": os.cpu_count(),
             },
             "stages": [stage.address for stage in self.closure.stages],
+            "isolation": environments.isolation(network=True).to_json(),
         }
         context = {"began": began, "seconds": time.time() - began}
         result = Record(schema="reproduce", version=1, inputs=dict(inputs), body=body, context=context)
@@ -315,6 +316,9 @@ class _Rerun:
             return
         try:
             self.progress.step(f"{self.config.name}: bringing the data of {self.sha[:12]}")
+            if self.overruled:
+                names = ", ".join(self.overruled[:5])
+                self.progress.step(f".dvc/config of {self.sha[:12]} sets {names} otherwise; the checkout's is taken")
             _dvc.bring(self.tree, [source.file for source in self.closure.sources], self.supply, self.private)
             before = self._hashes("before")
             self._check_sources(before)

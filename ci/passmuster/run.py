@@ -13,6 +13,7 @@ from passmuster.errors import ExitCode, PassmusterError
 from passmuster.progress import Progress, Silent
 
 if TYPE_CHECKING:
+    from passmuster._scoring import Waiting
     from passmuster.config import ModelConfig
     from passmuster.events import Promotion
 
@@ -80,18 +81,21 @@ def _judge_and_promote(
     dry_run: bool,
     progress: Progress,
 ) -> tuple[ExitCode, str]:
-    from passmuster import gate, ledger, promote, reproduce, score
+    from passmuster import _scoring, gate, ledger, promote, reproduce, score
 
-    ahead = threading.Thread(target=_ahead, args=(root, config, champion, dry_run), daemon=True)
-    reproduced = reproduce.reproduce(root, config, commit=commit, force=force, meanwhile=ahead.start, progress=progress)
-    code = reproduce.code(reproduced)
-    if code is not ExitCode.OK:
-        return code, f"{reproduced.body['decision']}: {'; '.join(reproduce.reasons(reproduced))}"
-    if ahead.ident is not None:  # it writes where the champion is looked for next
-        ahead.join()
-    # Asked again: while the stages ran, another may have become champion.
-    source = promote.champion_source(root, config, ledger.champion(root, config), progress=progress)
-    score.score(root, config, champion=source, progress=progress)
+    with _scoring.Waiting() as waiting:
+        ahead = threading.Thread(target=_ahead, args=(root, config, champion, commit, dry_run, waiting), daemon=True)
+        reproduced = reproduce.reproduce(
+            root, config, commit=commit, force=force, meanwhile=ahead.start, progress=progress
+        )
+        code = reproduce.code(reproduced)
+        if code is not ExitCode.OK:
+            return code, f"{reproduced.body['decision']}: {'; '.join(reproduce.reasons(reproduced))}"
+        if ahead.ident is not None:  # it writes where the champion is looked for next
+            ahead.join()
+        # Asked again: while the stages ran, another may have become champion.
+        source = promote.champion_source(root, config, ledger.champion(root, config), progress=progress)
+        score.score(root, config, champion=source, waiting=waiting, progress=progress)
     judged = gate.gate(root, config, progress=progress)
     if judged.body["decision"] != "promote":
         return ExitCode(judged.body["code"]), "the candidate was refused; the champion stays"
@@ -100,18 +104,27 @@ def _judge_and_promote(
     return ExitCode.OK, str(result)
 
 
-def _ahead(root: Path, config: ModelConfig, champion: Promotion | None, dry_run: bool) -> None:
-    """Fetch the champion and open MLflow for `promote` while the stages run; both take seconds, the imports alone.
+def _ahead(
+    root: Path, config: ModelConfig, champion: Promotion | None, commit: str, dry_run: bool, waiting: Waiting
+) -> None:
+    """Do what takes seconds, the imports alone, while the stages run: for `score` and for `promote`.
 
     What fails here fails again, and is told, where it is needed.
     """
-    from passmuster import promote
+    from passmuster import _scoring, promote
+    from passmuster._git import Repository
     from passmuster.registry import Registry
 
     with contextlib.suppress(Exception):
+        lock = root / config.requirements
+        if lock.read_text(encoding="utf-8").strip() == str(Repository(root).read(commit, config.requirements)).strip():
+            waiting.start(lock)
+    with contextlib.suppress(Exception):
         registry = Registry.of(root)
         _ = registry.import_client() if dry_run else registry.client  # the client of a new SQLite file makes its tables
-        promote.champion_source(root, config, champion, progress=Silent())
+        source = promote.champion_source(root, config, champion, progress=Silent())
+        if source is not None:
+            waiting.start(source.directory / _scoring.LOCK)
 
 
 def _report(root: Path, config: ModelConfig, progress: Progress) -> dict[str, Path]:

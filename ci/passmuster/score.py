@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from passmuster import __version__, _preparation, _scoring, digest, environments, record, reproduce
+from passmuster import __version__, _preparation, _profile, _scoring, digest, environments, record, reproduce
 from passmuster.config import ModelConfig
 from passmuster.errors import NotMeasured, NotReproducible, Refused, UsageError
 from passmuster.progress import Progress
@@ -36,9 +36,18 @@ class ChampionSource:
     directory: Path  #: its model directory, with its lock
     environment: Mapping[str, Any] = field(default_factory=dict)  #: of its re-run: lock, python, platform
     train_ids: Path | None = None  #: Parquet with the ids of the rows that it was trained on
+    profile: Path | None = None  #: its reference profile; None: it was promoted without
+    profile_digest: str | None = None  #: of that
 
 
-def score(root: Path, config: ModelConfig, *, champion: ChampionSource | None, progress: Progress) -> Record:
+def score(
+    root: Path,
+    config: ModelConfig,
+    *,
+    champion: ChampionSource | None,
+    waiting: _scoring.Waiting | None = None,
+    progress: Progress,
+) -> Record:
     """Score the candidate that `reproduce` left, and the champion on the same rows; write the record `score.json`.
 
     Where the candidate prepares its data otherwise than the champion's commit does, or the champion can't take the
@@ -49,6 +58,7 @@ def score(root: Path, config: ModelConfig, *, champion: ChampionSource | None, p
         root: the user's checkout.
         config: the model's.
         champion: None only where there really is none.
+        waiting: scoring programs that were started ahead; without them, each is started when it is needed.
         progress: told what is going on.
 
     Raises:
@@ -63,17 +73,26 @@ def score(root: Path, config: ModelConfig, *, champion: ChampionSource | None, p
         raise NotReproducible(f"{config.name} is {found.body['decision']}; there is nothing to score")
     reproduce.verify_files(target, found)
     record.begin(target, "score")
-    return _Scoring(root, config, target, found, progress).record(champion)
+    with _scoring.Waiting() as own:
+        return _Scoring(root, config, target, found, waiting or own, progress).record(champion)
 
 
 class _Scoring:
     """One run of the step."""
 
-    def __init__(self, root: Path, config: ModelConfig, target: Path, found: Record, progress: Progress) -> None:
+    def __init__(
+        self,
+        root: Path,
+        config: ModelConfig,
+        target: Path,
+        found: Record,
+        waiting: _scoring.Waiting,
+        progress: Progress,
+    ) -> None:
         self.root, self.config, self.target = root, config, target
-        self.found, self.progress = found, progress
+        self.found, self.waiting, self.progress = found, waiting, progress
         self.data = {split: target / item["path"] for split, item in found.body["data"].items()}
-        self.isolated = True
+        self.isolation = dict.fromkeys(environments.Isolation().to_json(), True)
 
     def record(self, champion: ChampionSource | None) -> Record:
         """Score both, and write the record."""
@@ -86,7 +105,8 @@ class _Scoring:
             "model": self.config.name,
             "candidate": {"digest": model_digest, "predictions": predictions},
             "champion": self._champion(champion),
-            "isolated": self.isolated,
+            "isolated": self.isolation["network"],
+            "isolation": self.isolation,
         }
         # Both models ran code of their own as this user: what they were asked with must still be what it was.
         reproduce.verify_files(self.target, self.found)
@@ -130,6 +150,7 @@ class _Scoring:
             "environment": dict(source.environment),
             "prepared": bool(because),
             "prepared_because": because,
+            "profile": self._own_profile(source),
             **self._overlap(source),
         }
 
@@ -143,6 +164,18 @@ class _Scoring:
             shutil.copytree(source.directory, copy, dirs_exist_ok=True)
         return copy
 
+    def _own_profile(self, source: ChampionSource) -> dict[str, str] | None:
+        """Return path and digest of the champion's reference profile, in the model's folder; None: it has none."""
+        if source.profile is None:
+            return None
+        path = f"champion/{_profile.FILE}"
+        if source.profile.resolve() != (copy := self.target / path).resolve():
+            shutil.copyfile(source.profile, copy)
+        told = _profile.told(path, copy)
+        if told["digest"] != source.profile_digest:
+            raise Refused(f"{source.profile} is not the profile that {source.version} was promoted with")
+        return told
+
     def _champions_answers(self, model: Path, source: ChampionSource) -> tuple[dict[str, Any], str]:
         """Return the predictions, and why the champion's own preparation was needed; empty where it was not."""
         if not (why := self._otherwise_prepared(model, source)):
@@ -151,7 +184,8 @@ class _Scoring:
             except _scoring.CannotTakeColumns as exc:
                 why = f"the champion can't take the candidate's columns: {exc}"
         self.progress.step(f"{self.config.name}: {why.splitlines()[0]}")
-        with tempfile.TemporaryDirectory(prefix="passmuster-prepared-") as folder:
+        # A program that waits sees what lies here; it need not see what was made in `/tmp` after its start.
+        with tempfile.TemporaryDirectory(dir=self.target, prefix=".prepared-") as folder:
             try:
                 made = _preparation.prepare(
                     self.root,
@@ -219,11 +253,12 @@ class _Scoring:
         kept = {split: _Kept(self._key(model_digest, path)) for split, path in data.items()}
         missing = {data[split]: out[split] for split in data if not self._taken(kept[split], data[split], out[split])}
         if missing:
-            isolated = self._run(model, missing)
+            found = environments.isolation(network=False) if self._run(model, missing) else environments.Isolation()
             for split in data:
                 if data[split] in missing:
-                    kept[split].keep(out[split], isolated=isolated)
-        self.isolated = self.isolated and all(one.isolated for one in kept.values())
+                    kept[split].keep(out[split], found.to_json())
+        for one in kept.values():
+            self.isolation = {fact: held and one.isolation[fact] for fact, held in self.isolation.items()}
         return {split: reproduce.described(self.target, f"predictions/{who}/{split}.parquet") for split in data}
 
     def _run(self, model: Path, files: Mapping[Path, Path]) -> bool:
@@ -235,6 +270,7 @@ class _Scoring:
             id=names.id,
             label=names.label,
             timeout=self.config.pipeline.timeout,
+            waiting=self.waiting,
             progress=self.progress,
         )
 
@@ -270,7 +306,7 @@ class _Kept:
     def __init__(self, key: str) -> None:
         folder = environments.cache_folder() / "predictions"
         self.path, self.note = folder / f"{key}.parquet", folder / f"{key}.json"
-        self.isolated = False
+        self.isolation: dict[str, bool] = {}
 
     def take(self, out: Path) -> bool:
         """Copy them to `out`; the answer is whether they were there, unaltered."""
@@ -280,20 +316,20 @@ class _Kept:
             shutil.copyfile(self.path, out)
             if digest.of_file(out) != note["digest"]:
                 return False
-            self.isolated = note["isolated"] is True
+            self.isolation = {fact: note["isolation"][fact] is True for fact in environments.Isolation().to_json()}
         except (OSError, ValueError, KeyError, TypeError):
             return False
         return True
 
-    def keep(self, made: Path, *, isolated: bool) -> None:
-        """Copy `made` into the cache; a full disk there is no reason to fail."""
-        self.isolated = isolated
+    def keep(self, made: Path, isolation: dict[str, bool]) -> None:
+        """Copy `made` into the cache, with what its model was kept from; a full disk there is no reason to fail."""
+        self.isolation = isolation
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self.path.parent, delete=False) as stream:
                 stream.write(made.read_bytes())
             Path(stream.name).replace(self.path)
-            note = {"digest": digest.of_file(made), "isolated": isolated}
+            note = {"digest": digest.of_file(made), "isolation": isolation}
             record.write_atomically(self.note, json.dumps(note))
 
 

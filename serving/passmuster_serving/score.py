@@ -1,10 +1,12 @@
 """Batch scoring: a model's answers on Parquet files, in the model's own environment.
 
-    python score.py request.json
+    python score.py [--wait] request.json
 
 The request is a JSON object: `model` (an MLflow model directory), `task` (`binary`, `multiclass` or `regression`),
 `id` (the column that names a row), `label` (the column with the truth, or null), `files` (a list of `{"data": …,
 "out": …}`), and, where wanted, `features` (names; not given: the model's signature says) and `batch_rows`.
+With `--wait` it is read when stdin gives a line; until then, the program imports what it may need. Where stdin ends
+without a line, nobody will ask any more, and the program ends.
 
 Each `out` gets the id under its own name, `label` where there is one, `prediction`, and for classification one
 `proba_<class>` for each class, in the data's row order. Rows are read and written in batches, so memory is bounded.
@@ -17,8 +19,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import json
 import os
+import select
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +38,10 @@ if TYPE_CHECKING:
 REFUSED = 3  #: the exit code where the model, its answers or the data are refused
 BATCH_ROWS = 50_000
 TASKS = ("binary", "multiclass", "regression")
+
+#: What scoring needs, and what models saved by scikit-learn are made of: imported while nothing is asked. What is not
+#: installed is not needed; what a model needs beyond is imported when it is loaded.
+USUAL = ("pyarrow.parquet", "pandas", "mlflow.pyfunc", "sklearn.pipeline", "sklearn.ensemble", "skops.io")
 
 #: How far a probability may be outside [0, 1], and a row's sum from 1, by rounding.
 EDGE, SUM = 1e-9, 1e-6
@@ -376,13 +384,27 @@ def run(request: Request) -> dict[str, Any]:
     return {"ok": True, "rows": rows, "classes": classes}
 
 
+def asked() -> bool:
+    """Import the usual until there is something on stdin; the answer is whether it is a line, and not the end."""
+    gc.disable()
+    for name in USUAL:
+        if select.select([0], [], [], 0)[0]:
+            break
+        with contextlib.suppress(Exception):  # whoever needs it will say so
+            importlib.import_module(name)
+    return os.read(0, 1) != b""
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Score what the request file says; the model's own talk on stdout goes to stderr."""
-    if len(arguments) != 1:
-        raise SystemExit("usage: python score.py request.json")
-    request = Request.read(Path(arguments[0]))
+    """Score what the request file says; all other talk on stdout, of the model and of imports, goes to stderr."""
+    *options, path = arguments or ("",)
+    if options not in ([], ["--wait"]) or not path:
+        raise SystemExit("usage: python score.py [--wait] request.json")
     answer_to = os.dup(1)
     os.dup2(2, 1)
+    if options and not asked():
+        return 0
+    request = Request.read(Path(path))
     try:
         answer, code = run(request), 0
     except Refusal as refusal:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from passmuster import digest, record
+from passmuster import digest, environments, record
 from passmuster.errors import UsageError
 from passmuster.progress import Silent
 from passmuster.record import Record
@@ -233,6 +233,33 @@ class TestAnHonestPipeline:
         assert model.read_text() != "{}"
         assert found.body["decision"] == "reproducible"
 
+    def test_runs_its_stages_where_they_can_write_to_nothing_of_the_users(
+        self, project: TinyProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where the system allows to keep them from it; the record says whether it did."""
+        places = [str(tmp_path / "cache"), str(project.root / ".git"), str(project.root / ".passmuster")]
+        monkeypatch.setenv("PASSMUSTER_CACHE", places[0])
+        one_stage(
+            project,
+            "'\\n'.join(planted)",
+            f"""
+    planted = []
+    for place in {places!r}:
+        try:
+            Path(place, "planted").write_text("")
+            planted.append(place)
+        except OSError:
+            pass""",
+        )
+        project.commit()
+
+        found = again(project, **SINGLE)
+
+        open_ = [] if found.body["isolation"]["files"] else places
+        weights = (project.root / ".passmuster/tiny/model/weights").read_text()
+        assert found.body["isolation"] == environments.isolation(network=True).to_json()
+        assert weights.splitlines() == open_
+
     def test_runs_its_stages_without_secrets_in_the_environment(
         self, project: TinyProject, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -387,6 +414,23 @@ class TestDataThatIsNotInGit:
 
         assert (tmp_path / "remote").is_dir()
         assert found.body["decision"] == "reproducible"
+
+    def test_comes_from_the_checkouts_remotes_whatever_the_commit_would_choose(
+        self, tracked: TinyProject, tmp_path: Path
+    ) -> None:
+        """A commit of somebody else's must not lead this user's credentials to another place."""
+        tracked.dvc("remote", "add", "-d", "-q", "theirs", "../theirs")
+        tracked.dvc("push", "-q")
+        foreign = tracked.commit(repro=False)
+        tracked.git("checkout", "-q", "HEAD~1")
+        shutil.rmtree(tracked.root / ".dvc/cache")
+        said = Said()
+
+        found = reproduce(tracked.root, config(), commit=foreign, progress=said)
+
+        assert found.body["decision"] == "error"
+        assert "no DVC remote is set" in " ".join(reasons(found))
+        assert any("sets core.remote, remote.theirs.url otherwise" in line for line in said.lines)
 
     def test_that_nobody_has_is_an_error_that_says_so(self, tracked: TinyProject) -> None:
         shutil.rmtree(tracked.root / ".dvc/cache")
@@ -620,6 +664,17 @@ class TestALink:
         with pytest.raises(UsageError, match="behind a link"):
             again(project, **SINGLE)
         assert (tmp_path / "mine" / "model" / "diary").exists()
+
+    def test_of_the_commit_in_dvcs_own_folder_is_refused(self, project: TinyProject, tmp_path: Path) -> None:
+        """The worktree's own settings would be written where it leads."""
+        (tmp_path / "precious").write_text("mine")
+        (project.root / ".dvc" / "config.local").symlink_to(tmp_path / "precious")
+        project.git("add", "--force", ".dvc/config.local")
+        project.commit(repro=False)
+
+        with pytest.raises(UsageError, match=r"\.dvc/config\.local is a link"):
+            again(project)
+        assert (tmp_path / "precious").read_text() == "mine"
 
     def test_in_the_path_of_the_folder_for_temporary_files_is_no_trouble(
         self, project: TinyProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

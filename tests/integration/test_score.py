@@ -18,7 +18,7 @@ import pytest
 from pyarrow import compute as pc
 from pyarrow import parquet
 
-from passmuster import _dvc, _preparation, digest, environments, record
+from passmuster import _dvc, _preparation, _scoring, digest, environments, record
 from passmuster.config import Column, ColumnType, ModelConfig, Task
 from passmuster.errors import NotMeasured, NotReproducible, Refused
 from passmuster.progress import Silent
@@ -183,8 +183,13 @@ def champion(project: TinyProject, model: Path, trained_on: Table | None = None)
     )
 
 
-def scored(project: TinyProject, source: ChampionSource | None, settings: ModelConfig | None = None) -> Record:
-    return score(project.root, settings or binary(), champion=source, progress=Silent())
+def scored(
+    project: TinyProject,
+    source: ChampionSource | None,
+    settings: ModelConfig | None = None,
+    waiting: _scoring.Waiting | None = None,
+) -> Record:
+    return score(project.root, settings or binary(), champion=source, waiting=waiting, progress=Silent())
 
 
 def predictions(project: TinyProject, who: str, split: str = "test") -> Table:
@@ -214,7 +219,8 @@ class TestACandidateAlone:
         answers = predictions(project, "candidate")
         assert answers.column_names == ["id", "label", "prediction", "proba_bad", "proba_good"]
         assert answers["id"].equals(raw.slice(40)["id"])
-        assert isinstance(found.body["isolated"], bool)
+        assert found.body["isolation"] == environments.isolation(network=False).to_json()
+        assert found.body["isolated"] == found.body["isolation"]["network"]
 
     def test_is_not_asked_again_for_the_same_model_and_data(
         self, project: TinyProject, raw: Table, train: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
@@ -244,6 +250,30 @@ class TestACandidateAlone:
             parquet.write_table(forged, kept)
 
         assert scored(project, None).digest == first.digest
+
+    def test_is_no_more_isolated_than_when_it_was_asked(
+        self,
+        project: TinyProject,
+        raw: Table,
+        train: Callable[..., Path],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Answers from the cache are those of a model that may have had the network, or written where it liked."""
+        monkeypatch.setenv("PASSMUSTER_CACHE", str(tmp_path / "cache"))
+        candidate(project, train("x", "z"), split(raw))
+        with monkeypatch.context() as open_:
+            open_.setattr(environments, "isolation", lambda **_: environments.Isolation())
+            scored(project, None)
+
+        again = scored(project, None)
+        for note in (tmp_path / "cache/predictions").glob("*.json"):
+            note.write_text(json.dumps({"digest": json.loads(note.read_text())["digest"], "isolated": True}))
+        new = scored(project, None)
+
+        assert again.body["isolation"] == {"network": False, "processes": False, "files": False}
+        assert again.body["isolated"] is False
+        assert new.body["isolation"] == environments.isolation(network=False).to_json()
 
     @pytest.mark.parametrize("decision", ["not reproducible", "error"])
     def test_that_is_not_reproducible_is_not_scored(
@@ -337,8 +367,10 @@ class TestAHostileModel:
             scored(project, None)
 
     def test_that_alters_what_reproduce_left_is_refused(
-        self, project: TinyProject, raw: Table, hostile: Callable[[str], Path]
+        self, project: TinyProject, raw: Table, hostile: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        """Where the system does not keep it from that."""
+        monkeypatch.setattr(environments, "isolation", lambda **_: environments.Isolation())
         ids = project.root / ".passmuster/tiny/train_ids.parquet"
         candidate(project, hostile(f"open({str(ids)!r}, 'ab').write(b'x')"), split(raw))
 
@@ -485,10 +517,21 @@ class TestTheChampion:
         assert expected in said["message"]
         assert said["digest"] == source.digest
 
+    @pytest.mark.parametrize("ahead", [0, 2])
     def test_is_not_asked_with_a_column_whose_meaning_the_candidate_changed_under_its_name(
-        self, project: TinyProject, raw: Table, train: Callable[..., Path]
+        self,
+        project: TinyProject,
+        raw: Table,
+        train: Callable[..., Path],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        ahead: int,
     ) -> None:
-        """Asked with the new meaning it would look worse than it is, and a worse candidate would pass."""
+        """Asked with the new meaning it would look worse than it is, and a worse candidate would pass.
+
+        Programs that were started ahead, before its rows were prepared, find them too.
+        """
+        monkeypatch.setenv("PASSMUSTER_CACHE", str(tmp_path / "cache"))
         project.write(
             "prepare.py", PREPARE.replace('["id", "x", "z", "y"])', f'["id", "x", "z", "y"])\n    {TIMES_12}')
         )
@@ -496,7 +539,12 @@ class TestTheChampion:
         times_12 = raw.set_column(1, "x", pc.multiply(raw["x"], 12.0))
         candidate(project, train("x", "z"), split(times_12))
 
-        found = scored(project, champion(project, train("x")))
+        with _scoring.Waiting() as waiting, monkeypatch.context() as no_other:
+            for _ in range(ahead):
+                waiting.start(train("x") / _scoring.LOCK)
+            if ahead:
+                no_other.setattr(_scoring, "_started", None)
+            found = scored(project, champion(project, train("x")), waiting=waiting)
 
         said = found.body["champion"]
         assert (said["state"], said["prepared"]) == ("scored", True)
@@ -517,6 +565,7 @@ class TestTheChampion:
 
         said = found.body["champion"]
         assert (said["state"], said["prepared"], said["prepared_because"]) == ("scored", False, "")
+        assert said["profile"] is None
         assert predictions(project, "champion").equals(predictions(project, "candidate"))
 
     def test_is_unreadable_where_a_row_has_another_label_in_its_own_preparation(
@@ -543,6 +592,24 @@ class TestTheChampion:
 
         with pytest.raises(Refused, match=r"not the model that was promoted as v3"):
             scored(project, ChampionSource(**{**vars(source), "digest": digest.of_bytes(b"another")}))
+
+    def test_brings_its_profile_along_if_it_is_the_one_promoted(
+        self, project: TinyProject, raw: Table, train: Callable[..., Path]
+    ) -> None:
+        candidate(project, train("x", "z"), split(raw))
+        profile = project.root.parent / "profile.json"
+        profile.write_text('{"rows": 40}')
+        named = {"profile": profile, "profile_digest": digest.of_file(profile)}
+        source = ChampionSource(**{**vars(champion(project, train("x"))), **named})
+
+        said = scored(project, source).body["champion"]["profile"]
+
+        copy = project.root / ".passmuster/tiny/champion/profile.json"
+        assert said == {"path": "champion/profile.json", "digest": digest.of_file(copy)}
+        assert copy.read_bytes() == profile.read_bytes()
+        profile.write_text('{"rows": 41}')
+        with pytest.raises(Refused, match=r"not the profile that v3 was promoted with"):
+            scored(project, source)
 
     def test_leaves_the_workspace_as_it_was(self, project: TinyProject, raw: Table, train: Callable[..., Path]) -> None:
         candidate(project, train("x"), {name: table.drop_columns(["z"]) for name, table in split(raw).items()})

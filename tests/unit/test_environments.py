@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,9 @@ ALONE = any(
     if shutil.which("unshare")
 )
 
+#: Whether it can also close the user's files.
+SEALED = ALONE and tuple(map(int, os.uname().release.split(".")[:2])) >= (5, 12)
+
 
 @pytest.mark.parametrize("how", ["without_network", "alone"])
 def test_a_program_reads_no_secret_in_another_process_and_leaves_none_behind(how: str, tmp_path: Path) -> None:
@@ -70,6 +74,64 @@ def test_a_program_reads_no_secret_in_another_process_and_leaves_none_behind(how
     assert (tmp_path / "started").exists()
     assert done.stdout.splitlines()[0] == "0"
     assert (done.stdout.strip() == "0", (tmp_path / "alive").exists()) == (True, False) or not ALONE
+
+
+#: Tries to write where a user can, and to make that possible again; says what it could write to.
+VANDAL = """
+import os, pathlib, subprocess, sys
+for path in sys.argv[2:]:
+    for at in (path, *pathlib.Path(path).parents):
+        for how in ("remount,rw", "remount,bind,rw"):
+            tried = f"mount -o {how} {at}; unshare --map-root-user --mount mount -o {how} {at}"
+            subprocess.run(tried, shell=True, capture_output=True)
+    try:
+        pathlib.Path(path, "planted").touch()
+        print(path)
+    except OSError:
+        pass
+pathlib.Path(sys.argv[1]).touch()
+"""
+
+
+@pytest.mark.parametrize("how", ["without_network", "alone"])
+def test_a_program_can_write_to_folders_of_its_own_alone(how: str, tmp_path: Path) -> None:
+    """Not to environments, known predictions and checkouts of the user that it runs as; `/tmp` is its own."""
+    folders = {name: tmp_path / name for name in ("cache", "checkout", "home", "given", "cwd")}
+    for folder in folders.values():
+        folder.mkdir()
+    (folders["checkout"] / "data").write_text("7")
+    read = f"assert open({str(folders['checkout'] / 'data')!r}).read() == '7'"
+    in_tmp = Path("/tmp", f"passmuster-test-{uuid.uuid4().hex}")
+    code = [sys.executable, "-P", "-c", VANDAL + read, str(in_tmp), *map(str, folders.values())]
+    done = _process.run(
+        getattr(environments, how)(code, [folders["given"]]),
+        cwd=folders["cwd"],
+        env=environments.scrubbed(folders["home"]),
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout.splitlines() == [str(folders[name]) for name in ("home", "given", "cwd")]) or not SEALED
+    assert not in_tmp.exists() or not SEALED
+
+
+def test_a_program_in_such_a_world_can_put_another_into_one_of_its_own(tmp_path: Path) -> None:
+    """Tests that judge ask the model by the scoring program, which must not write down what the tests said."""
+    outer, inner = tmp_path / "outer", tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    touch = [sys.executable, "-P", "-c", "from pathlib import Path; Path('x').touch(); Path('../results').touch()"]
+    code = f"""
+from pathlib import Path
+from passmuster import _process, environments
+home = Path({str(inner)!r})
+done = _process.run(environments.without_network({touch!r}), cwd=home, env=environments.scrubbed(home), timeout=60)
+print(done.stderr)
+"""
+    command = environments.without_network([sys.executable, "-P", "-c", code])
+    done = _process.run(command, cwd=outer, env=environments.scrubbed(outer), timeout=60)
+
+    assert (inner / "x").exists(), done.stdout + done.stderr
+    assert not (outer / "results").exists() or not SEALED
 
 
 def test_a_program_that_ends_itself_by_a_signal_is_seen_to_have_ended_so(tmp_path: Path) -> None:

@@ -88,6 +88,16 @@ def test_a_directory_of_text_and_numbers_holds(tmp_path: Path) -> None:
     assert not _broken(found), _said(found)
 
 
+#: Some hundred bytes that are 9 ** 20 values once their aliases are written out.
+BOMB = b"\n".join(
+    [
+        b"a0: &a0 [x]",
+        *(b"a%d: &a%d [%s]" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 21)),
+        b"flavors: {skops: {skops_trusted_types: *a20}}",
+    ]
+)
+
+
 @pytest.mark.parametrize(
     ("files", "settings", "word"),
     [
@@ -135,6 +145,9 @@ def test_what_loading_would_run_is_found(
         pytest.param({"model.npy": b"\x93NUMPY\x01\x00\xff\xff"}, id="broken array"),
         pytest.param({"MLmodel": b"flavors: ["}, id="broken MLmodel"),
         pytest.param({"MLmodel": b"a: 1"}, id="no flavours"),
+        pytest.param({"MLmodel": BOMB}, id="MLmodel of aliases of aliases"),
+        pytest.param({"MLmodel": b"flavors: {skops: {skops_trusted_types: {os.system: }}}"}, id="trust by a mapping"),
+        pytest.param({"MLmodel": b"flavors: {skops: {skops_trusted_types: os.system}}"}, id="trust by a text"),
     ],
 )
 def test_what_cannot_be_looked_into_is_a_failure(files: dict[str, bytes], tmp_path: Path) -> None:

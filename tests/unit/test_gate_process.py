@@ -138,6 +138,38 @@ def test_a_gate_that_does_not_answer_well_fails(body: str, word: str, root: Path
     assert word in found.reason
 
 
+@pytest.mark.parametrize("event", ["measure", "prepare", "load"])
+def test_a_gate_cannot_renew_its_time_limit(event: str, root: Path, tmp_path: Path) -> None:
+    """By telling again that it begins."""
+    line = json.dumps({"event": event, "gate": "mine"}) + "\n"
+    body = f"while True: os.write(int(sys.argv[2]), {line.encode()!r}); time.sleep(0.1)"
+    found = _one(root, tmp_path, body, timeout=10.0)
+
+    assert isinstance(found, Failure)
+    assert f"twice, or too late, that 'mine' begins to {event}" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("details", "word"),
+    [
+        pytest.param('{"a": 1e999}', "1e999 is not a finite number", id="beyond every float"),
+        pytest.param('{"a": [NaN]}', "NaN is not a finite number", id="NaN"),
+        pytest.param('{"a": -Infinity}', "-Infinity is not a finite number", id="infinity"),
+        pytest.param('{"a": 1' + "0" * 400 + "}", "too large a whole number", id="a whole number beyond every float"),
+        pytest.param(r'{"a": "\ud800"}', "surrogates not allowed", id="half a character"),
+        pytest.param('{"a": ' + "[" * 200 + "]" * 200 + "}", "nested deeper", id="deep"),
+    ],
+)
+def test_what_no_record_can_hold_is_no_answer(details: str, word: str, root: Path, tmp_path: Path) -> None:
+    """Else writing the verdict would fail, and look like a defect of ours."""
+    told = '{"kind": "assertion", "gate": "mine", "name": "x", "holds": true, "message": "", "details": ' + details
+    line = f'{{"event": "measured", "gate": "mine", "measurements": [{told}}}]}}\n'
+    found = _one(root, tmp_path, f"os.write(int(sys.argv[2]), {line.encode()!r}); time.sleep(60)")
+
+    assert isinstance(found, Failure)
+    assert word in found.reason
+
+
 def test_a_gate_that_closes_the_channel_fails(root: Path, tmp_path: Path) -> None:
     """Where others hold it open, only the time limit can tell."""
     found = _one(root, tmp_path, "os.close(int(sys.argv[2])); time.sleep(600)", timeout=1.0)
@@ -148,7 +180,7 @@ def test_a_gate_that_closes_the_channel_fails(root: Path, tmp_path: Path) -> Non
 
 def test_a_gate_that_hangs_is_ended_with_all_that_it_started(root: Path, tmp_path: Path) -> None:
     """Its limit ends it, and its children with it."""
-    marker = tmp_path / "alive"
+    marker = tmp_path / "work/mine/alive"
     child = f"import time\nwhile True: open({str(marker)!r}, 'a').write('x'); time.sleep(0.05)"
     body = f"import subprocess; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(600)"
     found = _one(root, tmp_path, body, timeout=2.0)
@@ -162,7 +194,7 @@ def test_a_gate_that_hangs_is_ended_with_all_that_it_started(root: Path, tmp_pat
 
 def test_a_gate_may_end_what_it_started_when_its_time_is_over(root: Path, tmp_path: Path) -> None:
     """It is asked kindly first: a program of its own in another session is its to end."""
-    marker = tmp_path / "ended"
+    marker = tmp_path / "work/mine/ended"
     body = f"""try:
             time.sleep(600)
         finally:

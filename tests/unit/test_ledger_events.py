@@ -39,6 +39,25 @@ def facts(number: int = 1, **changes: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize(
+    "targets",
+    [
+        pytest.param(["t" * 500] * 120, id="all that fits"),
+        pytest.param(["t" * 5000, "train"], id="a long one"),
+        pytest.param([f"train@{number}" for number in range(3000)], id="many"),
+        pytest.param(["folder/" * 60 + str(number) for number in range(200)], id="many that are long"),
+    ],
+)
+def test_a_model_of_long_names_and_many_targets_can_be_promoted(targets: list[str]) -> None:
+    """Its verdict stands by then; what does not fit is named by digest, so that another target is told from it."""
+    event = Registered(**facts(model="m" * 220, targets=tuple(targets)))
+    other = Registered(**facts(model="m" * 220, targets=(*targets[:-1], f"{targets[-1]}'")))
+
+    assert events.parse(events.text(event)) == event
+    assert event.targets != other.targets
+    assert (event.targets == tuple(targets)) == (len(targets) == 120)
+
+
 def promotions(count: int) -> History:
     """A whole chain of `count` promotions."""
     versions: list[Registered] = []

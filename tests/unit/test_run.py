@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from passmuster import ledger, promote, record, report, reproduce, run, score
+from passmuster import _scoring, ledger, promote, record, report, reproduce, run, score
 from passmuster.errors import ExitCode, PassmusterError, Unavailable, UsageError
 from passmuster.progress import Silent
 from passmuster.registry import Registry
@@ -70,3 +72,38 @@ def test_what_cannot_be_fetched_ahead_is_fetched_again_for_the_champion_that_the
 
     assert asked == ["before", "since"]
     assert ran.said == "scored with since"
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_scoring_programs_are_started_ahead_in_the_environments_of_candidate_and_champion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
+    """The candidate's is the commit's: what the checkout has in its place by now is not installed for nothing."""
+    folder = records.scenario(tmp_path / ".passmuster", "passing")
+    config = replace(candidate.config(), name=folder.name)
+    found = record.read(folder / "reproduce.json", "reproduce")
+    lock = tmp_path / config.requirements
+    lock.write_text("a==1\n")
+    for words in (["init"], ["add", str(lock)], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-m", "one"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True, capture_output=True)
+    if changed:
+        lock.write_text("a==2\n")
+    started: list[Path] = []
+
+    def reproduced(*_: Any, meanwhile: Callable[[], object], **__: Any) -> record.Record:
+        meanwhile()
+        return found
+
+    def scored(*_: Any, waiting: object, **__: Any) -> None:
+        raise UsageError(f"scored with {type(waiting).__name__}")
+
+    monkeypatch.setattr(ledger, "champion", lambda *_: "v1")
+    monkeypatch.setattr(reproduce, "reproduce", reproduced)
+    monkeypatch.setattr(Registry, "import_client", lambda _: None)
+    monkeypatch.setattr(promote, "champion_source", lambda *_, **__: SimpleNamespace(directory=tmp_path / "champion"))
+    monkeypatch.setattr(_scoring.Waiting, "start", lambda _, lock: started.append(lock))
+    monkeypatch.setattr(score, "score", scored)
+    ran = run.run(tmp_path, config, force=True, dry_run=True, progress=Silent())
+
+    assert started == [*([] if changed else [lock]), tmp_path / "champion" / _scoring.LOCK]
+    assert ran.said == "scored with Waiting"
