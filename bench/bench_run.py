@@ -33,7 +33,7 @@ LOOK_EVERY = 0.02
 #: What a process is, by a word of its command line; the first that fits counts.
 KINDS = {
     "dvc": "DVC, re-running",
-    "runner.py": "Deepchecks",
+    "runner": "Deepchecks",
     "score.py": "scoring program",
     "pytest": "behaviour tests",
     "passmuster._gate_worker": "workers of gates",

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from passmuster import digest, record
+from passmuster import _profile, digest, record
 from passmuster.errors import Refused
 from passmuster.record import Record
 
@@ -26,6 +26,8 @@ STEPS = ("reproduce", "score", "gate")
 #: The rows that the model was trained on, by id; kept with the version, so that no later candidate is compared on them.
 TRAIN_IDS = "train_ids.parquet"
 
+#: The candidate's columns in numbers; kept with the version, so that later candidates and rows are compared with them.
+PROFILE = _profile.FILE
 
 _NOT_TO_PROMOTE = "the verdict is not to promote"
 
@@ -47,6 +49,11 @@ class Evidence:
     def model_digest(self) -> str:
         """The digest of the model directory that was judged."""
         return self.gate.inputs["model"]
+
+    @property
+    def profile(self) -> str | None:
+        """The digest of the reference profile, which stands beside the records; None: the gate did not run."""
+        return _profile.digest_in(self.gate.body)
 
     @property
     def champion(self) -> Mapping[str, Any] | None:
@@ -85,7 +92,7 @@ def read(records: Path, model: Path, name: str) -> Evidence:
     """
     found = Evidence(**{step: record.read(records / f"{step}.json", step) for step in STEPS})
     try:
-        broken = _broken(found, name, digest.of_path(model))
+        broken = _broken(found, name, digest.of_path(model), whole=_profile.is_there(records, found.profile))
     except (KeyError, TypeError, AttributeError) as exc:
         raise Refused(f"the evidence for {name} is incomplete: {exc!r} is missing or has no such form") from exc
     if broken == [_NOT_TO_PROMOTE]:
@@ -96,7 +103,7 @@ def read(records: Path, model: Path, name: str) -> Evidence:
     return found
 
 
-def _broken(found: Evidence, name: str, model: str) -> list[str]:
+def _broken(found: Evidence, name: str, model: str, *, whole: bool) -> list[str]:
     reproduce, score, gate = found.reproduce, found.score, found.gate
     digests = {
         reproduce.body["model_digest"],
@@ -119,6 +126,7 @@ def _broken(found: Evidence, name: str, model: str) -> list[str]:
         "the verdict is on other scores": gate.inputs["score"] == score.digest,
         "the records are of different model directories": len(digests) == 1,
         "the model directory was altered": digests == {model},
+        f"{PROFILE} is missing or altered": whole,
         "the verdict is by another policy than it names": gate.inputs["policy"] == gate.body["policy"]["digest"],
         "the verdict is against another champion than was scored": (
             told is None if champion["state"] == "none" else told == scored

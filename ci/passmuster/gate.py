@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -17,12 +17,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from passmuster import _gate_process, digest, record, verdict, workspace
+from passmuster import _gate_process, _profile, digest, environments, record, verdict, workspace
 from passmuster import config as configs
 from passmuster._gate_process import Group
 from passmuster._gate_worker import Asked
 from passmuster.config import ModelConfig
-from passmuster.errors import Refused, UsageError
+from passmuster.errors import NotMeasured, Refused, UsageError
 from passmuster.gates import ENTRY_POINT_GROUP, Champion, Inputs, NoChampion
 from passmuster.measurement import Failure, Measurement, to_json
 from passmuster.policy import GatePolicy, Policy, from_config, turned_off
@@ -32,14 +32,20 @@ from passmuster.record import Record
 if TYPE_CHECKING:
     from passmuster._git import Repository
 
-#: These share one run of Deepchecks, which starts first since its import alone takes seconds.
-_DEEPCHECKS = ("integrity", "train-test", "evaluation")
+#: Runs Deepchecks, whose import alone takes seconds, so it starts first and in the background.
+_DEEPCHECKS = "deepchecks"
 
-#: Seconds for Deepchecks' start; its client keeps the limits of gates and checks, and tells what it has by then.
-_STARTING = 400.0
+#: Seconds beyond its limit, which its client keeps, in which it tells what it has by then.
+_TELLING = 30.0
+
+#: Groups of gates that are measured at once, beside Deepchecks; more would take each other's time.
+_AT_ONCE = 2
 
 #: Runs the user's code, so it gets a process of its own, as the user's gates do.
 _OF_THE_USER = ("behaviour",)
+
+
+_Running = Future[list[Measurement]]
 
 
 def gate(
@@ -78,14 +84,22 @@ def gate(
         policy = _chosen(from_config(judge.config), only)
         if not only:
             record.begin(folder, "gate")
+            (folder / _profile.FILE).unlink(missing_ok=True)
+        code = _code(judge)
         inputs = evidence.inputs(judge.config, judge.root, scratch)
         measurements = _measure(policy, inputs, scratch, progress)
+        profile = _reference_profile(measurements, scratch)
+    if isinstance(profile, Failure):
+        measurements.append(profile)
     evidence.check()
     compared = evidence.champion["state"] != "none"
     judged = verdict.judge(measurements, policy, compared=compared, today=day)
-    found = _record(evidence, judge, policy, measurements, judged, day)
+    found = _record(evidence, judge, policy, measurements, judged, day, code)
     if only:
         return replace(found, body={**found.body, "decision": "refuse", "only": list(only)})
+    if isinstance(profile, str):
+        record.write_atomically(folder / _profile.FILE, profile)
+        found = replace(found, body={**found.body, "profile": _profile.told(_profile.FILE, folder / _profile.FILE)})
     record.write(found, folder / "gate.json")
     return found
 
@@ -156,6 +170,16 @@ def _of_users(config: ModelConfig) -> bool:
     return bool(config.gates.user or config.gates.behaviour.tests)
 
 
+def _code(judge: _Judge) -> dict[str, str | None]:
+    """Return path → digest of the user's gates and tests that judge, file by file; None where one is not there."""
+    gates, root = judge.config.gates, judge.root
+    named = sorted({*gates.behaviour.tests, *(user.file for user in gates.user.values())})
+    files = {path.relative_to(root).as_posix() for name in named for path in (root / name).rglob("*.py")}
+    return {name: digest.of_file(root / name) for name in sorted({*named, *files}) if (root / name).is_file()} | {
+        name: None for name in named if not (root / name).exists()
+    }
+
+
 def _chosen(policy: Policy, only: Sequence[str]) -> Policy:
     names = [one.gate for one in policy.gates]
     if unknown := [name for name in only if name not in names]:
@@ -209,6 +233,7 @@ class _Evidence:
         if self.champion["state"] == "scored":
             self._files(self.champion["predictions"])
             self._files(self.champion.get("leave_out") or {})
+            self._files(self._profile())
             if digest.of_path(self._path(self.champion["model"])) != self.champion["digest"]:
                 raise Refused(f"{self.folder / self.champion['model']} is not the champion that the scores name")
 
@@ -223,6 +248,11 @@ class _Evidence:
         if path.is_symlink() or not path.resolve().is_relative_to(self.folder.resolve()):
             raise Refused(f"a record names {relative!r}, which is not inside {self.folder}")
         return path
+
+    def _profile(self) -> dict[str, Mapping[str, Any]]:
+        """What `score` says of the champion's reference profile, by name as of other files; empty: it has none."""
+        told = self.champion.get("profile")
+        return {} if told is None else {_profile.GATE: told}
 
     def _paths(self, files: Mapping[str, Mapping[str, Any]]) -> dict[str, Path]:
         return {split: self._path(said["path"]).absolute() for split, said in files.items()}
@@ -257,11 +287,12 @@ class _Evidence:
             predictions=self._paths(said["predictions"]),
             environment=said["environment"],
             leave_out=self._paths(said.get("leave_out") or {}),
+            profile=self._paths(self._profile()).get(_profile.GATE),
         )
 
 
 def _measure(policy: Policy, inputs: Inputs, scratch: Path, progress: Progress) -> list[Measurement]:
-    """Run the policy's gates: Deepchecks in the background, meanwhile the others one after the other."""
+    """Run the policy's gates: Deepchecks in the background, meanwhile the other groups, some at once."""
     asked: dict[str, Asked] = {}
     measurements: list[Measurement] = []
     for one in policy.gates:
@@ -270,21 +301,58 @@ def _measure(policy: Policy, inputs: Inputs, scratch: Path, progress: Progress) 
             asked[one.gate] = found
         else:
             measurements.append(found)
-    first, *others = _groups(policy, asked)
-    with ThreadPoolExecutor(1) as pool:
-        if first.asked:
-            progress.step(f"measuring {_names(first)} by Deepchecks, in the background")
-        background = pool.submit(_gate_process.measure, first, scratch / "deepchecks")
+    deepchecks, *others = _groups(policy, asked)
+    first: list[_Running] = []
+    last: list[_Running] = []
+    with ThreadPoolExecutor(1) as background, ThreadPoolExecutor(_AT_ONCE) as pool:
         try:
-            for number, group in enumerate(others):
-                progress.step(f"measuring {_names(group)}")
-                measurements += _gate_process.measure(group, scratch / f"group-{number}")
-            if first.asked:
+            if deepchecks.asked:
+                progress.step("measuring by Deepchecks, in the background")
+                last += _submit(background, [deepchecks], scratch / "deepchecks")
+            if others:
+                progress.step(f"measuring {', '.join(map(_names, others))}")
+                first += _submit(pool, others, scratch)
+                measurements += _results(first)
+            if last:
                 progress.step("waiting for Deepchecks")
-            return measurements + background.result()
+                measurements += _results(last)
         except BaseException:
-            _gate_process.end_all()
+            _end(first + last)
             raise
+    return measurements
+
+
+def _reference_profile(measurements: Sequence[Measurement], scratch: Path) -> str | Failure | None:
+    """Return what gate `profile` left, or why that can't be kept; None where the gate did not run to its end."""
+    own = [m for m in measurements if m.gate == _profile.GATE]
+    if not own or any(isinstance(m, Failure) and m.name == _profile.GATE for m in own):
+        return None
+    try:
+        return _profile.left(_workspace(scratch, _profile.GATE))
+    except NotMeasured as exc:
+        return Failure(gate=_profile.GATE, name="reference-profile", reason=str(exc))
+
+
+def _workspace(scratch: Path, gate: str) -> Path:
+    return scratch / "workspaces" / gate
+
+
+def _submit(pool: ThreadPoolExecutor, groups: Sequence[Group], scratch: Path) -> list[_Running]:
+    return [
+        pool.submit(_gate_process.measure, group, scratch / f"group-{number}") for number, group in enumerate(groups)
+    ]
+
+
+def _results(groups: Sequence[_Running]) -> list[Measurement]:
+    return [measurement for group in groups for measurement in group.result()]
+
+
+def _end(groups: Sequence[_Running]) -> None:
+    """End all that runs; a group whose process was ended begins another for its next gate, so until none is left."""
+    for group in groups:
+        group.cancel()
+    while wait(groups, timeout=0.1).not_done:
+        _gate_process.end_all()
 
 
 def _names(group: Group) -> str:
@@ -292,10 +360,10 @@ def _names(group: Group) -> str:
 
 
 def _groups(policy: Policy, asked: Mapping[str, Asked]) -> list[Group]:
-    """Return which gates share a process; Deepchecks' come first, even where there are none."""
+    """Return which gates share a process; Deepchecks comes first, even where it is not asked."""
     timeouts = {one.gate: one.timeout for one in policy.gates}
     alone = [name for name, one in asked.items() if one.is_file or name in _OF_THE_USER]
-    shared = [name for name in asked if name not in alone and name not in _DEEPCHECKS]
+    shared = [name for name in asked if name not in alone and name != _DEEPCHECKS]
 
     def group(names: Sequence[str], **how: Any) -> Group:
         return Group(
@@ -303,13 +371,13 @@ def _groups(policy: Policy, asked: Mapping[str, Asked]) -> list[Group]:
         )
 
     # Deepchecks' environment is made by uv, which needs the network and the user's settings of it.
-    deepchecks = group([name for name in _DEEPCHECKS if name in asked], isolated=False, together=True, extra=_STARTING)
+    deepchecks = group([name for name in asked if name == _DEEPCHECKS], isolated=False, extra=_TELLING)
     return [deepchecks, *([group(shared)] if shared else []), *(group([name]) for name in alone)]
 
 
 def _ask(one: GatePolicy, policy: Policy, inputs: Inputs, scratch: Path) -> Asked | Failure:
     """Return how to run a gate of the policy, or why it can't be run."""
-    workspace = scratch / "workspaces" / one.gate
+    workspace = _workspace(scratch, one.gate)
     workspace.mkdir(parents=True)
     user = inputs.config.gates.user.get(one.gate)
     own = replace(
@@ -334,6 +402,7 @@ def _record(
     measurements: Sequence[Measurement],
     judged: verdict.Verdict,
     day: date,
+    code: Mapping[str, str | None],
 ) -> Record:
     champion = evidence.champion
     policy_digest = digest.of_json(configs.policy_json(judge.config))
@@ -356,10 +425,13 @@ def _record(
                 "commit": judge.commit,
                 "changes": list(judge.changes),
             },
+            "judged_by": dict(code),
+            "isolation": environments.isolation(network=False).to_json(),
             "measurements": [to_json(m) for m in measurements],
             "judged_on": day.isoformat(),
             "false_alarms": policy.false_alarms,
             "off": list(turned_off(judge.config)),
+            "profile": None,
         },
         context={"finished": datetime.now(UTC).isoformat(timespec="seconds")},
     )

@@ -1,4 +1,4 @@
-"""The metrics that a config may name, by task: scikit-learn's names, and which way is better. Names only, no maths."""
+"""The names of metrics and effects that a config may say, and which way is better. Names only, no maths."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from passmuster.config import Task
 
-#: task → metric → whether greater is better.
+#: task → metric of scikit-learn → whether greater is better.
 METRICS: Mapping[Task, Mapping[str, bool]] = {
     Task.BINARY: {
         "roc_auc_score": True,
@@ -37,4 +37,33 @@ METRICS: Mapping[Task, Mapping[str, bool]] = {
         "r2_score": True,
         "mean_pinball_loss": False,
     },
+}
+
+#: Effects of drift in columns of numbers; see `docs/statistics.md`.
+EFFECTS_OF_NUMBERS = ("kolmogorov_smirnov", "wasserstein", "psi", "jensen_shannon", "null_share")
+
+#: Effects of drift in columns of categories.
+EFFECTS_OF_CATEGORIES = ("total_variation", "share_ratio", "psi", "jensen_shannon", "cramers_v", "null_share")
+
+#: The effect of drift in all columns together.
+EFFECT_OF_ALL = "domain_auc"
+
+#: What gate `drift` may be given a limit for.
+EFFECTS = tuple(dict.fromkeys((*EFFECTS_OF_NUMBERS, *EFFECTS_OF_CATEGORIES, EFFECT_OF_ALL)))
+
+#: What gate `fairness` may be given a limit for: fairlearn's names.
+FAIRNESS = (
+    "demographic_parity_difference",
+    "demographic_parity_ratio",
+    "equalized_odds_difference",
+    "equalized_odds_ratio",
+)
+
+#: What gate `decision` may be given a limit or rule for → whether greater is better.
+DECISION: Mapping[str, bool] = {
+    "recall_score": True,
+    "precision_score": True,
+    "false_positive_rate": False,
+    "selection_rate": False,
+    "cost": False,
 }

@@ -6,8 +6,8 @@ import math
 
 from passmuster.errors import UsageError
 
-#: The power that "would be found" means.
-POWER = 0.95
+#: The power that "would be found" means, and the quantile of the normal distribution at it.
+POWER, POWER_QUANTILE = 0.95, 1.6448536269514722
 
 
 def rows_to_decide(standard_error: float, n: int, margin: float, power: float = POWER, level: float = 0.95) -> int:

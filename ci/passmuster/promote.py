@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from passmuster import digest, events, evidence, record, workspace
+from passmuster import _profile, digest, events, evidence, record, workspace
 from passmuster._git import Repository
 from passmuster.errors import RaceLost, Refused
 from passmuster.events import Event, Promoted, Promotion, Registered, Registration
 from passmuster.evidence import Evidence
 from passmuster.ledger import History, Ledger
 from passmuster.progress import Progress
+from passmuster.record import Record
 from passmuster.registry import (
     COMMIT,
     DECISION,
@@ -158,7 +159,7 @@ def _check_first(config: ModelConfig, found: Evidence, desk: Desk, *, first: boo
     if not any(_absolute_pass(judgement) for judgement in found.gate.body["judgements"]):
         raise Refused(f"{config.name}: a first champion must pass an absolute limit of gate `performance`, blocking")
     for other in desk.ledger.others():
-        shared = sorted({*other.targets} & {*config.pipeline.targets})
+        shared = sorted({*other.targets} & {*events.named(config.pipeline.targets)})
         if other.registry.name == config.registry.name:
             shared.append(f"registry name {other.registry.name}")
         if shared:
@@ -272,9 +273,10 @@ def _files(folder: Path, found: Evidence) -> dict[str, list[Path]]:
     told = found.reproduce.body.get("train_ids")
     if isinstance(told, dict) and (not ids.is_file() or digest.of_file(ids) != told.get("digest")):
         raise Refused(f"{ids} is missing or altered; run `passmuster reproduce` again")
+    profile = [folder / evidence.PROFILE] if found.profile else []
     return {
         MODEL: [folder / MODEL],
-        RECORDS: [folder / f"{step}.json" for step in evidence.STEPS],
+        RECORDS: [*(folder / f"{step}.json" for step in evidence.STEPS), *profile],
         REPORT: [path for name in _REPORTS if (path := folder / name).is_file()],
         "": [ids] if ids.is_file() else [],
     }
@@ -316,7 +318,9 @@ def champion_source(
         progress.step(f"{config.name}: downloading the champion, {champion.version}")
         registry.download(champion, folder / MODEL)
         _beside(registry, champion, evidence.TRAIN_IDS, folder / evidence.TRAIN_IDS)
-        _beside(registry, champion, f"{RECORDS}/reproduce.json", folder / "reproduce.json")  # what changed since
+        for name in ("reproduce.json", "gate.json", evidence.PROFILE):
+            _beside(registry, champion, f"{RECORDS}/{name}", folder / name)
+    profile = _profiled(folder, champion)
     return ChampionSource(
         version=champion.version,
         promotion=champion.promotion,
@@ -325,12 +329,15 @@ def champion_source(
         directory=folder / MODEL,
         environment=dict(champion.environment),
         train_ids=_trained_on(folder, champion),
+        profile=folder / evidence.PROFILE if profile else None,
+        profile_digest=profile,
     )
 
 
 def _is_there(folder: Path, champion: Promotion) -> bool:
     with contextlib.suppress(Refused):
         _trained_on(folder, champion)
+        _profiled(folder, champion)
         return digest.of_path(folder / MODEL) == champion.model_digest
     return False
 
@@ -340,10 +347,7 @@ def _trained_on(folder: Path, champion: Promotion) -> Path | None:
 
     Who could put others in their place would choose the rows on which candidates are compared with it.
     """
-    found = record.read(folder / "reproduce.json", "reproduce")
-    if found.digest != champion.evidence["reproduce"]:
-        raise Refused(f"{champion.version}: the record of its re-run in MLflow is not the one that it was promoted on")
-    told = found.body.get("train_ids")
+    told = _promoted_on(folder, champion, "reproduce").body.get("train_ids")
     if not isinstance(told, Mapping):
         return None
     ids = folder / evidence.TRAIN_IDS
@@ -353,6 +357,24 @@ def _trained_on(folder: Path, champion: Promotion) -> Path | None:
             "MLflow or altered; `passmuster audit` says what else is"
         )
     return ids
+
+
+def _profiled(folder: Path, champion: Promotion) -> str | None:
+    """Return the digest of the champion's reference profile, as its own verdict names it; None: it names none."""
+    told = _profile.digest_in(_promoted_on(folder, champion, "gate").body)
+    if not _profile.is_there(folder, told):
+        raise Refused(
+            f"{champion.version}: {evidence.PROFILE}, with which later candidates are compared, is missing in MLflow "
+            "or altered; `passmuster audit` says what else is"
+        )
+    return told
+
+
+def _promoted_on(folder: Path, champion: Promotion, step: str) -> Record:
+    found = record.read(folder / f"{step}.json", step)
+    if found.digest != champion.evidence[step]:
+        raise Refused(f"{champion.version}: {step}.json in MLflow is not the one that it was promoted on")
+    return found
 
 
 def _beside(registry: Registry, champion: Promotion, path: str, target: Path) -> None:

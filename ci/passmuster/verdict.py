@@ -20,7 +20,7 @@ from passmuster import planning
 from passmuster.config import Mode, Waiver
 from passmuster.errors import ExitCode, UsageError, combine
 from passmuster.measurement import Assertion, Estimate, Failure, Measurement, NotApplicable, to_json
-from passmuster.policy import DetectHarm, GatePolicy, Holds, NoHarm, Policy, Rule, Within, is_waived
+from passmuster.policy import DetectEffect, DetectHarm, GatePolicy, Holds, NoHarm, Policy, Rule, Within, is_waived
 
 #: The reason that a comparison gives where the ledger has no champion yet; accepted by the kernel itself, since then
 #: absolute limits must hold and a person must say `--first`.
@@ -209,18 +209,19 @@ def _stranger(measurement: Measurement) -> Judgement:
 def _simultaneous_level(measurements: Sequence[Measurement], gate: GatePolicy, policy: Policy) -> float:
     """Return the level that intervals of a *detect harm* gate must have; without a budget, none is enough."""
     budget = policy.false_alarms_of(gate.gate)
-    comparisons = sum(isinstance(m, Estimate) for m in measurements)
+    detecting = (DetectHarm, DetectEffect)
+    comparisons = sum(isinstance(m, Estimate) and isinstance(gate.rule(m.name), detecting) for m in measurements)
     return planning.simultaneous(budget, comparisons) if budget and comparisons else 1.0
 
 
 def _judge_one(
     measurement: Measurement, gate: GatePolicy, policy: Policy, simultaneous: float, compared: bool
 ) -> Judgement:
-    rule = gate.rules.get(measurement.name, gate.other)
+    rule = gate.rule(measurement.name)
     blank = Judgement(
         gate=gate.gate,
         name=measurement.name,
-        mode=gate.modes.get(measurement.name, gate.mode),
+        mode=gate.mode_of(measurement.name),
         outcome=Outcome.ERROR,
         reason="",
         measurement=measurement,
@@ -264,6 +265,8 @@ def _judge_estimate(m: Estimate, rule: Rule | None, blank: Judgement, policy: Po
             return _judge_no_harm(m, rule, blank, policy.confidence)
         case DetectHarm():
             return _judge_detect_harm(m, rule, blank, simultaneous)
+        case DetectEffect():
+            return _judge_detect_effect(m, rule, blank, simultaneous)
 
 
 def _judge_within(m: Estimate, rule: Within, blank: Judgement, level: float) -> Judgement:
@@ -341,6 +344,36 @@ def _judge_detect_harm(m: Estimate, rule: DetectHarm, blank: Judgement, level: f
             reason=f"{said}, but the policy asks that one of {number(rule.detectable)} shows",
         )
     return replace(blank, outcome=Outcome.PASS)
+
+
+def _judge_detect_effect(m: Estimate, rule: DetectEffect, blank: Judgement, level: float) -> Judgement:
+    limit = " and ".join(
+        text
+        for text in (
+            f"not wholly below {number(rule.min)}" if rule.min is not None else "",
+            f"not wholly above {number(rule.max)}" if rule.max is not None else "",
+        )
+        if text
+    )
+    if not limit:
+        return replace(blank, reason="the policy's limit is empty")
+    blank = replace(blank, limit=limit)
+    if m.interval is None:
+        return replace(blank, reason="an effect without an interval shows nothing")
+    if _too_low(m.interval.level, level):
+        return replace(blank, reason=_level_reason(m.interval.level, level))
+    beyond = rule.max is not None
+    # Nearer to the limit an effect is told less exactly than near zero: the wider side counts.
+    room = max(m.value - m.interval.low, m.interval.high - m.value)
+    room += planning.POWER_QUANTILE * (m.standard_error or 0.0)
+    detectable = rule.max + room if rule.max is not None else (rule.min or 0.0) - room
+    said = (
+        f"{_shown(m)}, expected {limit}; {'more than' if beyond else 'less than'} {number(detectable)} would have shown"
+    )
+    blank = replace(blank, detectable=detectable, reason=said)
+    above = rule.max is not None and m.interval.low > rule.max
+    below = rule.min is not None and m.interval.high < rule.min
+    return replace(blank, outcome=Outcome.FAIL if above or below else Outcome.PASS)
 
 
 def _rows(m: Estimate, room: float, level: float) -> int | None:

@@ -127,6 +127,7 @@ WRONG: dict[str, tuple[Callable[[Project], object], str, str]] = {
     ),
     "a model altered": (lambda p: artifact(p, "MLmodel", 0), "v1", "altered"),
     "a record altered": (lambda p: artifact(p, "gate.json", 1), "v2", "altered"),
+    "a profile altered": (lambda p: artifact(p, "profile.json", 1), "v2", "profile.json is missing or altered"),
     "a tag of a version altered": (retag, "v1", "altered"),
     "a version that points elsewhere": (another_source, "v1", "source"),
     "a remote that this clone does not have": (

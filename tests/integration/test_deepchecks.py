@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from passmuster import curated
-from passmuster.config import Mode, Task
+from passmuster.config import Task
 from passmuster.measurement import Assertion, Failure, NotApplicable
 from passmuster_checks.deepchecks import client
 
@@ -53,6 +53,44 @@ def table(rows: int, first_id: int, seed: int, task: Task) -> tuple[Columns, Col
     return data, answers
 
 
+def one(name: str, conditions: Any = None, options: Any = None, timeout: float = 60.0) -> client.Asked:
+    return client.Asked(name=name, conditions=conditions or {}, options=options or {}, timeout=timeout)
+
+
+#: Checks of each of Deepchecks' suites, as a user would name them, with limits that clean data keep.
+NAMED = (
+    one("DataDuplicates", {"ratio_less_or_equal": {"max_ratio": 0.01}}),
+    one("IsSingleValue", {"add_condition_not_single_value": {}}),
+    one("IndexTrainTestLeakage", {"ratio_less_or_equal": {"max_ratio": 0.0}}),
+    one("DateTrainTestLeakageDuplicates", {"leakage_ratio_less_or_equal": {"max_ratio": 0.0}}),
+    one("DateTrainTestLeakageOverlap", {"leakage_ratio_less_or_equal": {"max_ratio": 0.0}}),
+    one("TrainTestSamplesMix", {"duplicates_ratio_less_or_equal": {"max_ratio": 0.01}}),
+    one("NewCategoryTrainTest", {"new_categories_less_or_equal": {"max_new": 0}}),
+    one("NewLabelTrainTest", {"new_labels_number_less_or_equal": {"max_new": 0}}),
+    one("FeatureDrift", {"drift_score_less_than": {}}),
+    one("LabelDrift", {"drift_score_less_than": {}}),
+    one("MultivariateDrift", {"overall_drift_value_less_than": {}}),
+    one("TrainTestPerformance", {"train_test_relative_degradation_less_than": {"threshold": 0.1}}),
+    one("PredictionDrift", {"drift_score_less_than": {}}),
+    one("CalibrationScore", {"brier_score_less_or_equal": {"max_score": 0.25}}),
+    one("RegressionSystematicError", {"systematic_error_ratio_to_rmse_less_than": {"max_ratio": 0.1}}),
+    one("WeakSegmentsPerformance", {"segments_relative_performance_greater_than": {"max_ratio_change": 0.9}}),
+)
+NOT_FOR = {
+    Task.BINARY: {"RegressionSystematicError"},
+    Task.MULTICLASS: {"RegressionSystematicError"},
+    Task.REGRESSION: {
+        *("NewLabelTrainTest", "CalibrationScore", "DateTrainTestLeakageDuplicates", "DateTrainTestLeakageOverlap")
+    },
+}
+
+
+def checks_for(task: Task) -> tuple[client.Asked, ...]:
+    """The curated checks of the task, and those of `NAMED` that apply."""
+    listed = (one(n, c.conditions, c.options, c.timeout) for n, c in curated.checks(task).items())
+    return (*listed, *(asked for asked in NAMED if asked.name not in NOT_FOR[task]))
+
+
 @dataclasses.dataclass
 class Scenario:
     """Two tables and the answers on them, before they are written."""
@@ -62,27 +100,22 @@ class Scenario:
     test: Columns
     train_answers: Columns
     test_answers: Columns
+    checks: tuple[client.Asked, ...]
     time: str | None = "when"
-    extra: tuple[client.Asked, ...] = ()
-    limits: dict[str, float] = dataclasses.field(default_factory=lambda: dict.fromkeys(curated.GATES, 300.0))
+    limit: float = 400.0
 
     @classmethod
     def clean(cls, task: Task) -> Scenario:
         train, train_answers = table(2000, 0, 1, task)
         test, test_answers = table(2000, 2000, 2, task)
-        return cls(task, train, test, train_answers, test_answers)
+        return cls(task, train, test, train_answers, test_answers, checks_for(task))
 
     def answers(self, folder: Path) -> dict[str, client.Answer]:
-        """Run all curated checks, and the extra ones, in one process; by name."""
+        """Run all checks in one process; by name."""
         folder.mkdir()
         files = {name: getattr(self, name) for name in ("train", "test", "train_answers", "test_answers")}
         for name, columns in files.items():
             pq.write_table(pa.table(columns), folder / f"{name}.parquet")
-        asked = [
-            client.Asked(gate=gate, name=name, options=c.options, conditions=c.conditions, timeout=c.timeout)
-            for gate in curated.GATES
-            for name, c in curated.checks(gate, task=self.task, has_time=self.time is not None).items()
-        ]
         names = [name.removeprefix("proba_") for name in self.test_answers if name.startswith("proba_")]
         request = client.Request(
             task=self.task,
@@ -95,13 +128,13 @@ class Scenario:
             test=folder / "test.parquet",
             predictions={s: folder / f"{s}_answers.parquet" for s in ("train", "test")},
             classes=tuple(names),
-            checks=(*asked, *self.extra),
-            limits=self.limits | {asked.gate: 60.0 for asked in self.extra if asked.gate not in self.limits},
+            checks=self.checks,
+            limit=self.limit,
         )
         with client.start(request, folder=folder / "run") as running:
             found = running.answers()
-        assert [(a.gate, a.name) for a in found] == [(a.gate, a.name) for a in request.checks]
-        return {answer.name if answer.gate in curated.GATES else answer.gate: answer for answer in found}
+        assert [a.name for a in found] == [a.name for a in request.checks]
+        return {answer.name: answer for answer in found}
 
 
 @pytest.fixture(scope="module")
@@ -109,29 +142,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("deepchecks")
 
 
-def one(gate: str, name: str, conditions: Any = None, options: Any = None, timeout: float = 30.0) -> client.Asked:
-    return client.Asked(gate=gate, name=name, conditions=conditions or {}, options=options or {}, timeout=timeout)
-
-
 @pytest.fixture(scope="module")
 def binary(folder: Path) -> dict[str, client.Answer]:
     scenario = Scenario.clean(Task.BINARY)
-    constant = {"not_single_value": {}}
-    scenario.limits["no time left"] = 0.0
-    scenario.extra = (
-        one("unknown check", "MixedNull", {"different_nulls_less_equal_to": {}}),
-        one("unknown condition", "IsSingleValue", {"not_single_values": {}}),
-        one("unknown argument", "MixedNulls", {"different_nulls_less_equal_to": {"max_allowed_nulls": 1}}),
-        one("unknown option", "IsSingleValue", constant, {"n_sample": 10}),
-        one("no condition", "IsSingleValue"),
-        one("crash", "IsSingleValue", constant, {"n_samples": -3}),
-        one("too slow", "MultivariateDrift", {"overall_drift_value_less_than": {}}, timeout=0.05),
-        one("no time left", "IsSingleValue", constant),
-        one("broken condition", "FeatureDrift", {"drift_score_less_than": {"max_allowed_numeric_score": "0.2"}}),
-        one("sampled", "IsSingleValue", constant, {"n_samples": 500}),
-        one("with the prefix", "IsSingleValue", {"add_condition_not_single_value": {}}),
-        one("wrong task", "RegressionSystematicError", {"systematic_error_ratio_to_rmse_less_than": {}}),
-        one("needs the model", "ModelInferenceTime", {"inference_time_less_than": {}}),
+    scenario.checks += (
+        one("MixedNull", {"different_nulls_less_equal_to": {}}),
+        one("StringLengthOutOfBounds", {"ratio_of_outliers_less_or_equa": {}}),
+        one("ClassImbalance", {"class_ratio_less_than": {"class_imbalance_ratio": 0.1}}),
+        one("IdentifierLabelCorrelation", {"pps_less_than": {}}, {"ppscore_param": {}}),
+        one("ColumnsInfo"),
+        one("OutlierSampleDetection", {"outlier_ratio_less_or_equal": {}}, {"n_samples": -3}),
+        one("FeatureFeatureCorrelation", {"max_number_of_pairs_above_threshold": {}}, timeout=0.005),
+        one("DatasetsSizeComparison", {"test_train_size_ratio_greater_than": {"ratio": "0.2"}}),
+        one("PercentOfNulls", {"percent_of_nulls_not_greater_than": {}}, {"n_samples": 500}),
+        one("RegressionSystematicError", {"systematic_error_ratio_to_rmse_less_than": {}}),
+        one("ModelInferenceTime", {"inference_time_less_than": {}}),
     )
     return scenario.answers(folder / "binary")
 
@@ -140,12 +165,10 @@ def binary(folder: Path) -> dict[str, client.Answer]:
 def regression(folder: Path) -> dict[str, client.Answer]:
     scenario = Scenario.clean(Task.REGRESSION)
     scenario.time = None
-    scenario.extra = (
-        one("no datetime", "DateTrainTestLeakageOverlap", {"leakage_ratio_less_or_equal": {}}),
-        one("named", "SingleDatasetPerformance", {"greater_than": {"threshold": 0.2}}, {"scorers": ["r2"]}),
-        one(
-            "misnamed", "TrainTestPerformance", {"test_performance_greater_than": {"min_score": 0}}, {"scorers": ["r1"]}
-        ),
+    scenario.checks += (
+        one("DateTrainTestLeakageOverlap", {"leakage_ratio_less_or_equal": {}}),
+        one("SingleDatasetPerformance", {"greater_than": {"threshold": 0.2}}, {"scorers": ["r2"]}),
+        one("SimpleModelComparison", {"gain_greater_than": {}}, {"scorers": ["r1"]}),
     )
     return scenario.answers(folder / "regression")
 
@@ -174,23 +197,18 @@ def defective(folder: Path) -> dict[str, client.Answer]:
     return scenario.answers(folder / "defective")
 
 
-def test_clean_data_hold_every_curated_check_but_the_advisory_one(binary: dict[str, client.Answer]) -> None:
-    facts = {
-        name: client.measurement(binary[name])
-        for gate in curated.GATES
-        for name, check in curated.checks(gate, task=Task.BINARY, has_time=True).items()
-        if check.mode is not Mode.ADVISORY
-    }
+def test_clean_data_hold_every_check(binary: dict[str, client.Answer]) -> None:
+    facts = {asked.name: client.measurement(binary[asked.name]) for asked in checks_for(Task.BINARY)}
 
-    assert len(facts) == 20
+    assert len(facts) == 21
     assert {name: fact for name, fact in facts.items() if not (isinstance(fact, Assertion) and fact.holds)} == {}
 
 
-def test_every_curated_check_of_a_regression_runs_on_its_predictions(regression: dict[str, client.Answer]) -> None:
-    curated_names = {n for gate in curated.GATES for n in curated.checks(gate, task=Task.REGRESSION, has_time=False)}
+def test_every_check_of_a_regression_runs_on_its_predictions(regression: dict[str, client.Answer]) -> None:
+    names = {asked.name for asked in checks_for(Task.REGRESSION)}
 
-    assert {name: regression[name] for name in curated_names if regression[name].status != "ran"} == {}
-    assert {"TrainTestPerformance", "WeakSegmentsPerformance", "RegressionSystematicError"} < curated_names
+    assert {name: regression[name] for name in names if regression[name].status != "ran"} == {}
+    assert {"TrainTestPerformance", "WeakSegmentsPerformance", "RegressionSystematicError"} < names
 
 
 def test_metrics_of_a_regression_are_those_of_its_predictions(regression: dict[str, client.Answer]) -> None:
@@ -239,63 +257,70 @@ def test_an_all_null_column_is_an_error_where_deepchecks_passes_it(
 
 
 @pytest.mark.parametrize(
-    ("case", "reason", "said"),
+    ("name", "reason", "said"),
     [
-        ("unknown check", "unknown-check", "perhaps 'MixedNulls' is meant"),
-        ("unknown condition", "unknown-condition", "perhaps 'not_single_value' is meant"),
-        ("unknown argument", "unknown-option", "perhaps 'max_allowed_null_types' is meant"),
-        ("unknown option", "unknown-option", "perhaps 'n_samples' is meant"),
-        ("no condition", "no-condition", "nothing could fail"),
-        ("crash", "crash", "ValueError"),
-        ("too slow", "timeout", "0.05 s"),
-        ("no time left", "timeout", "its gate"),
+        ("MixedNull", "unknown-check", "perhaps 'MixedNulls' is meant"),
+        ("StringLengthOutOfBounds", "unknown-condition", "perhaps 'ratio_of_outliers_less_or_equal' is meant"),
+        ("ClassImbalance", "unknown-option", "perhaps 'class_imbalance_ratio_th' is meant"),
+        ("IdentifierLabelCorrelation", "unknown-option", "perhaps 'ppscore_params' is meant"),
+        ("ColumnsInfo", "no-condition", "nothing could fail"),
+        ("OutlierSampleDetection", "crash", "ValueError"),
+        ("FeatureFeatureCorrelation", "timeout", "0.005 s"),
+        ("DatasetsSizeComparison", "condition-crashed", ""),
     ],
 )
 def test_what_did_not_run_is_an_error_with_its_reason(
-    binary: dict[str, client.Answer], case: str, reason: str, said: str
+    binary: dict[str, client.Answer], name: str, reason: str, said: str
 ) -> None:
-    fact = client.measurement(binary[case])
+    fact = client.measurement(binary[name])
 
     assert isinstance(fact, Failure)
     assert fact.reason.startswith(f"{reason}: ")
     assert said in fact.reason
 
 
-def test_a_condition_that_crashes_is_an_error(binary: dict[str, client.Answer]) -> None:
-    fact = client.measurement(binary["broken condition"])
+def test_the_time_limit_of_the_gate_holds_for_all_checks_together(folder: Path) -> None:
+    """Deepchecks' start counts; each check says why it has no answer."""
+    scenario = Scenario.clean(Task.BINARY)
+    scenario.checks = (one("IsSingleValue", {"not_single_value": {}}), one("WeakSegmentsPerformance", {"x": {}}))
+    scenario.limit = 0.01
+    facts = [client.measurement(answer) for answer in scenario.answers(folder / "late").values()]
 
-    assert isinstance(fact, Failure)
-    assert fact.reason.startswith("condition-crashed: ")
+    assert len(facts) == 2
+    assert all(isinstance(fact, Failure) and fact.reason.startswith("timeout: ") for fact in facts)
 
 
 def test_a_check_says_how_many_rows_it_saw(binary: dict[str, client.Answer]) -> None:
-    assert (binary["sampled"].rows, binary["sampled"].sampled) == ({"train": 500, "test": 500}, True)
+    assert (binary["PercentOfNulls"].rows, binary["PercentOfNulls"].sampled) == ({"train": 500, "test": 500}, True)
     assert (binary["FeatureDrift"].rows, binary["FeatureDrift"].sampled) == ({"train": 2000, "test": 2000}, False)
     assert binary["WeakSegmentsPerformance"].rows == {"test": 2000}
 
 
 def test_a_condition_may_be_named_with_its_prefix(binary: dict[str, client.Answer]) -> None:
-    assert [found.category for found in binary["with the prefix"].conditions] == ["PASS", "PASS"]
+    assert [found.category for found in binary["IsSingleValue"].conditions] == ["PASS", "PASS"]
 
 
-@pytest.mark.parametrize(("case", "reason"), [("wrong task", "wrong-task"), ("needs the model", "not-on-predictions")])
-def test_a_check_that_does_not_apply_says_why(binary: dict[str, client.Answer], case: str, reason: str) -> None:
-    fact = client.measurement(binary[case])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("RegressionSystematicError", "wrong-task"), ("ModelInferenceTime", "not-on-predictions")],
+)
+def test_a_check_that_does_not_apply_says_why(binary: dict[str, client.Answer], name: str, reason: str) -> None:
+    fact = client.measurement(binary[name])
 
     assert isinstance(fact, NotApplicable)
     assert fact.reason == reason
 
 
 def test_a_check_of_dates_does_not_apply_without_a_time_column(regression: dict[str, client.Answer]) -> None:
-    fact = client.measurement(regression["no datetime"])
+    fact = client.measurement(regression["DateTrainTestLeakageOverlap"])
 
     assert isinstance(fact, NotApplicable)
     assert fact.reason == "no-datetime"
 
 
 def test_scorers_of_a_regression_are_chosen_by_name(regression: dict[str, client.Answer]) -> None:
-    chosen = client.measurement(regression["named"])
-    wrong = client.measurement(regression["misnamed"])
+    chosen = client.measurement(regression["SingleDatasetPerformance"])
+    wrong = client.measurement(regression["SimpleModelComparison"])
 
     assert isinstance(chosen, Assertion)
     assert chosen.holds
@@ -303,7 +328,7 @@ def test_scorers_of_a_regression_are_chosen_by_name(regression: dict[str, client
     assert "r1 is unknown" in wrong.reason
 
 
-def test_every_curated_check_of_three_classes_runs(folder: Path) -> None:
+def test_every_check_of_three_classes_runs(folder: Path) -> None:
     found = Scenario.clean(Task.MULTICLASS).answers(folder / "multiclass")
 
     assert {name: answer for name, answer in found.items() if answer.status != "ran"} == {}
@@ -337,17 +362,10 @@ def test_data_that_cannot_be_judged_are_an_error_of_every_check(
     assert all(isinstance(fact, Failure) and fact.reason.startswith("bad-data: test: ") for fact in facts)
 
 
-def test_missing_probabilities_are_an_error_of_the_evaluation_alone(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cheap = {"integrity": {"IsSingleValue"}, "evaluation": {"CalibrationScore", "TrainTestPerformance"}}
-    real = curated.checks
-    monkeypatch.setattr(
-        curated,
-        "checks",
-        lambda gate, **given: {n: c for n, c in real(gate, **given).items() if n in cheap.get(gate, ())},
-    )
+def test_missing_probabilities_are_an_error_of_what_looks_at_predictions_alone(folder: Path) -> None:
+    cheap = {"IsSingleValue", "CalibrationScore", "TrainTestPerformance"}
     scenario = Scenario.clean(Task.BINARY)
+    scenario.checks = tuple(asked for asked in NAMED if asked.name in cheap)
     scenario.test_answers["proba_1"][5] = np.nan
     facts = {name: client.measurement(answer) for name, answer in scenario.answers(folder / "nan").items()}
 

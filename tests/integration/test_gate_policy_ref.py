@@ -53,13 +53,11 @@ data:
     home: {type: string, nullable: true, categories: [own, rent]}
     status: {type: string, categories: [bad, good]}
 gates:
-  integrity: {mode: "off"}
-  train-test: {mode: "off"}
-  evaluation: {mode: "off"}
+  deepchecks: {mode: "off"}
   schema: {mode: "off"}
   artifact: {mode: "off"}
   environment: {mode: "off"}
-  segments: {mode: "off"}
+  slices: {mode: "off"}
   performance: {limits: {roc_auc_score: {min: 0.99}}}
   champion: {rules: {roc_auc_score: {margin: 0.05}}}
   user:

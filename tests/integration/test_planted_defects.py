@@ -164,12 +164,9 @@ def _judged(root: Path, variants: Path, name: str, config: ModelConfig) -> dict[
 
 def _with_checks(example: ModelConfig, checks: dict[str, Check] | None) -> ModelConfig:
     """The example's policy without its behaviour tests, of Deepchecks only `checks`, or none at all."""
-    off = ChecksGate(mode=Mode.OFF)
     gates = replace(
         example.gates,
-        integrity=off,
-        train_test=ChecksGate(checks=checks) if checks else off,
-        evaluation=ChecksGate(mode=Mode.OFF),
+        deepchecks=ChecksGate(mode=Mode.BLOCKING if checks else Mode.OFF, checks=checks),
         behaviour=replace(example.gates.behaviour, mode=Mode.OFF),
     )
     return replace(example, gates=gates)
@@ -188,9 +185,7 @@ def test_the_clean_candidate_passes_every_gate(variants: Path, example: ModelCon
     bad = [(j["gate"], j["name"], j["outcome"], j["reason"]) for j in body["judgements"] if j["outcome"] != "pass"]
 
     assert body["decision"] == "promote", bad
-    assert {j["gate"] for j in body["judgements"]} >= {
-        *("integrity", "train-test", "evaluation", "behaviour", "champion", "segments")
-    }
+    assert {j["gate"] for j in body["judgements"]} >= {*("deepchecks", "behaviour", "champion", "slices")}
 
 
 @pytest.mark.parametrize(
@@ -198,9 +193,9 @@ def test_the_clean_candidate_passes_every_gate(variants: Path, example: ModelCon
     [
         pytest.param("leaked-label", None, {("schema", "columns"), ("schema", "signature")}, id="leaked label"),
         pytest.param(
-            "test-rows-in-train", LEAKAGE, {("train-test", name) for name in LEAKAGE}, id="test rows in train"
+            "test-rows-in-train", LEAKAGE, {("deepchecks", name) for name in LEAKAGE}, id="test rows in train"
         ),
-        pytest.param("shifted-feature", DRIFT, {("train-test", "FeatureDrift")}, id="shifted feature"),
+        pytest.param("shifted-feature", DRIFT, {("deepchecks", "FeatureDrift")}, id="shifted feature"),
         pytest.param("new-category", None, {("schema", "categories")}, id="new category"),
         pytest.param(
             "shuffled-labels", None, {("champion", "roc_auc_score"), ("performance", "roc_auc_score")}, id="labels"
@@ -211,8 +206,8 @@ def test_the_clean_candidate_passes_every_gate(variants: Path, example: ModelCon
             {("champion", "roc_auc_score"), ("performance", "roc_auc_score")},
             id="constant prediction",
         ),
-        pytest.param("inverted-segment", None, {("segments", "Job=partime")}, id="one bad segment"),
-        pytest.param("secured-homes", None, {("segments", "Home=owner")}, id="a rule that harms home owners"),
+        pytest.param("inverted-segment", None, {("slices", "Job=partime")}, id="one bad segment"),
+        pytest.param("secured-homes", None, {("slices", "Home=owner")}, id="a rule that harms home owners"),
     ],
 )
 def test_a_planted_mistake_is_caught_by_the_gate_that_should(

@@ -48,6 +48,7 @@ def test_a_first_champion_stands_in_ledger_and_mlflow_with_its_evidence(project:
     assert run.data.metrics == {"roc_auc_score": 0.8}
     assert run.data.params == {"train.seed": "7"}
     assert run.info.status == "FINISHED"
+    assert found.profile == digest.of_file(folder / "profile.json")
     listed = {item.path for item in project.registry.client.list_artifacts(version.run_id)}
     assert listed == {"model", "records", "report", "train_ids.parquet"}
     written = record.read(folder / "promote.json", "promote")
@@ -141,6 +142,20 @@ def test_a_renamed_model_is_not_a_first_one(project: Project) -> None:
     renamed.commit("another model", registry="another", target="another")
     renamed.judge()
     assert renamed.promote(first=True).state == "done"
+
+
+def test_a_renamed_model_is_known_by_a_target_that_is_too_long_for_an_event(project: Project) -> None:
+    target = "stage-" * 100
+    project.commit("one", target=target)
+    project.judge()
+    project.promote(first=True)
+    renamed = Project(project.folder, "credit-two")
+    git(project.root, "rm", "-q", "model-configs/credit.yaml")
+    renamed.commit("rename", registry="another", target=target)
+    renamed.judge()
+
+    with pytest.raises(Refused, match="not a first model"):
+        renamed.promote(first=True)
 
 
 def test_a_model_keeps_its_registry_name(project: Project) -> None:
@@ -262,6 +277,13 @@ ALTERED: dict[str, Any] = {
     "a file added to the model": lambda folder: (folder / "model" / "extra.py").write_text("x"),
     "a link in the model": lambda folder: (folder / "model" / "link").symlink_to("/etc/hostname"),
     "a file removed from the model": lambda folder: (folder / "model" / "data" / "weights.bin").unlink(),
+    "no profile": lambda folder: (folder / "profile.json").unlink(),
+    "another profile": lambda folder: (folder / "profile.json").write_text("{}"),
+    "a link for a profile": lambda folder: (
+        (folder / "profile.json").rename(folder / "elsewhere")
+        and (folder / "profile.json").symlink_to(folder / "elsewhere")
+    ),
+    "a profile without a digest": change("gate", profile={"path": "profile.json"}),
     "not reproducible": lambda folder: forge_chain(folder, decision="not reproducible"),
     "no environment": lambda folder: forge_chain(folder, environment=None),
     "another model's reproduction": lambda folder: forge_chain(folder, model="other"),
@@ -477,15 +499,29 @@ def test_the_champion_comes_back_whole_for_the_next_comparison(project: Project)
     assert source is not None and champion is not None
     assert digest.of_path(source.directory) == champion.model_digest
     assert source.train_ids is not None and source.train_ids.read_bytes() == b"ids"
+    assert source.profile is not None
+    assert source.profile.read_bytes() == (project.root / ".passmuster/credit/profile.json").read_bytes()
+    assert source.profile_digest == digest.of_file(source.profile)
     assert promote.champion_source(other, project.config, None, progress=Silent()) is None
 
 
-@pytest.mark.parametrize("name", ["train_ids.parquet", "reproduce.json"])
+def test_a_champion_from_before_profiles_were_kept_has_none(project: Project) -> None:
+    project.commit("one")
+    project.judge(profile=False)
+    champion = project.promote(first=True).event
+
+    source = promote.champion_source(project.root, project.config, champion, progress=Silent())
+
+    assert source is not None
+    assert (source.profile, source.profile_digest) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["train_ids.parquet", "reproduce.json", "profile.json", "gate.json"])
 @pytest.mark.parametrize("content", [b"others", None])
-def test_a_champion_whose_training_rows_were_altered_in_mlflow_is_not_handed_out(
+def test_a_champion_whose_rows_or_profile_were_altered_in_mlflow_is_not_handed_out(
     project: Project, name: str, content: bytes | None
 ) -> None:
-    """They say which rows are left out of the comparison, so who could choose them would choose the verdict."""
+    """They say what is left out of comparisons, and compared with: who could choose them would choose the verdict."""
     project.commit("one")
     project.judge(train_ids=b"ids")
     project.promote(first=True)

@@ -29,7 +29,7 @@ from passmuster.config import (
     PerformanceGate,
     Pipeline,
     Registry,
-    SegmentsGate,
+    SlicesGate,
     Task,
 )
 from passmuster.record import Record
@@ -44,9 +44,7 @@ COLUMNS = {
     "status": Column(type=ColumnType.STRING, categories=("bad", "good")),
 }
 OFF = {
-    "integrity": ChecksGate(mode=Mode.OFF),
-    "train_test": ChecksGate(mode=Mode.OFF),
-    "evaluation": ChecksGate(mode=Mode.OFF),
+    "deepchecks": ChecksGate(mode=Mode.OFF),
 }
 
 
@@ -56,7 +54,7 @@ def config(**gates: Any) -> ModelConfig:
         **OFF,
         "performance": PerformanceGate(limits={"roc_auc_score": Limit(min=0.7)}),
         "champion": ChampionGate(rules={"roc_auc_score": Comparison(margin=0.05)}),
-        "segments": SegmentsGate(columns=("home",), limit=0.1, min_rows=30),
+        "slices": SlicesGate(columns=("home",), limit=0.1, min_rows=30),
         "artifact": ArtifactGate(max_size=1_000_000),
         **gates,
     }
@@ -129,7 +127,7 @@ class Candidate:
     train: dict[str, list[Any]] = field(default_factory=lambda: rows(seed=5, first_id=10_000))
     test: dict[str, list[Any]] = field(default_factory=rows)
     predictions: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
-    champion: dict[str, Any] = field(default_factory=dict)  #: what score.json says; `predictions` as tables
+    champion: dict[str, Any] = field(default_factory=dict)  #: as in score.json; `predictions` as tables
     model: dict[str, bytes] = field(default_factory=dict)  #: files of the model directory
     environment: dict[str, Any] = field(default_factory=lambda: dict(ENVIRONMENT))
     commit: str = "a" * 40
@@ -204,8 +202,15 @@ class Candidate:
             return dict(self.champion)
         for name, content in self.champion.get("files", {**self.model, "weights.json": b"[0, 1]"}).items():
             _write(folder / "champion" / "model" / name, content)
-        said = {key: value for key, value in self.champion.items() if key not in ("files", "predictions", "leave_out")}
+        said = {
+            key: value
+            for key, value in self.champion.items()
+            if key not in ("files", "predictions", "leave_out", "profile")
+        }
         left_out = self.champion.get("leave_out", {})
+        if profile := self.champion.get("profile"):
+            _write(folder / "champion" / "profile.json", profile)
+            said["profile"] = {"path": "champion/profile.json", "digest": digest.of_bytes(profile)}
         return {
             **said,
             "digest": digest.of_path(folder / "champion" / "model"),

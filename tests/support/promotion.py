@@ -55,10 +55,12 @@ data:
     bad: {type: integer}
 gates:
   schema: {mode: "off"}
-  integrity: {mode: "off"}
-  train-test: {mode: "off"}
-  evaluation: {mode: "off"}
-  segments: {mode: "off"}
+  profile: {mode: "off"}
+  leakage: {mode: "off"}
+  drift: {mode: "off"}
+  deepchecks: {mode: "off"}
+  slices: {mode: "off"}
+  calibration: {mode: "off"}
   environment: {mode: "off"}
   artifact: {mode: "off"}
   performance: {limits: {roc_auc_score: {min: $minimum}}}
@@ -187,8 +189,9 @@ def write_evidence(
     inputs: str | None = None,
     folder: Path | None = None,
     train_ids: bytes | None = None,
+    profile: bool = True,
 ) -> Path:
-    """Write model directory and records of an intact chain for `commit`; return their folder."""
+    """Write model directory, reference profile and records of an intact chain for `commit`; return their folder."""
     folder = folder or root / ".passmuster" / config.name
     shutil.rmtree(folder / "model", ignore_errors=True)
     (folder / "model" / "data").mkdir(parents=True)
@@ -238,14 +241,26 @@ def write_evidence(
             "isolated": True,
         },
     )
-    gate = _verdict(config, commit, model, score, told, value, difference)
+    (folder / "profile.json").unlink(missing_ok=True)
+    profiled = {}
+    if profile:
+        (folder / "profile.json").write_text(f'{{"of": "{commit}", "value": {value}}}')
+        profiled = {"profile": {"path": "profile.json", "digest": digest.of_file(folder / "profile.json")}}
+    gate = _verdict(config, commit, model, score, told, value, difference, profiled)
     for made in (reproduce, score, gate):
         record.write(made, folder / f"{made.schema}.json")
     return folder
 
 
 def _verdict(
-    config: ModelConfig, commit: str, model: str, score: Record, champion: Any, value: float, difference: float
+    config: ModelConfig,
+    commit: str,
+    model: str,
+    score: Record,
+    champion: Any,
+    value: float,
+    difference: float,
+    profiled: dict[str, Any],
 ) -> Record:
     within = Interval(low=value - 0.01, high=value + 0.01, level=0.95, method="DeLong")
     measurements = [
@@ -278,6 +293,7 @@ def _verdict(
             "judged_on": today.isoformat(),
             "false_alarms": 0.005,
             **verdict.to_body(judged),
+            **profiled,
         },
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from statistics import NormalDist
@@ -15,7 +16,7 @@ from typing import Any
 from passmuster import digest, record, verdict
 from passmuster.config import Mode, Waiver
 from passmuster.measurement import Assertion, Estimate, Failure, Interval, Measurement, NotApplicable, to_json
-from passmuster.policy import DetectHarm, GatePolicy, Holds, NoHarm, Policy, Within
+from passmuster.policy import PROFILED, DetectEffect, DetectHarm, GatePolicy, Holds, NoHarm, Policy, Within
 from passmuster.record import Record
 
 MODEL = "credit-default"
@@ -27,6 +28,7 @@ SCENARIOS = (
     "failing",
     "inconclusive",
     "error",
+    "no-deepchecks",
     "first",
     "waived",
     "not-reproducible",
@@ -73,9 +75,14 @@ def roc(power: float) -> list[list[float]]:
     return [[x / 40, (x / 40) ** (1 / power)] for x in range(41)]
 
 
-def reliability(tilt: float) -> list[list[float]]:
-    """Return a reliability curve; `tilt` 0 is perfect."""
-    return [[p / 10 + 0.05, min(1.0, max(0.0, p / 10 + 0.05 + tilt * math.sin(p / 10 * 6)))] for p in range(10)]
+def reliability(tilt: float, rows: int = 0) -> list[list[float]]:
+    """Return a reliability curve, with the rows of each bin and an interval where `rows`; `tilt` 0 is perfect."""
+    shares = [min(1.0, max(0.0, p / 10 + 0.05 + tilt * math.sin(p / 10 * 6))) for p in range(10)]
+    if not rows:
+        return [[p / 10 + 0.05, share] for p, share in enumerate(shares)]
+    return [
+        [p / 10 + 0.05, share, rows, max(share - 0.06, 0.0), min(share + 0.06, 1.0)] for p, share in enumerate(shares)
+    ]
 
 
 def residuals(spread: float) -> list[list[float]]:
@@ -89,7 +96,23 @@ def checks(gate: str, *names: str) -> list[Measurement]:
 
 
 def _gate(name: str, expected: Iterable[str], mode: Mode = Mode.BLOCKING, **rules: Any) -> GatePolicy:
-    return GatePolicy(gate=name, mode=mode, expected=tuple(expected), **(rules or {"other": Holds()}))
+    return GatePolicy(gate=name, mode=mode, expected=tuple(expected), **{"other": Holds(), **rules})
+
+
+#: Checks that the policy names for gate `deepchecks`.
+DEEPCHECKS = ("MixedNulls", "StringMismatch", "ConflictingLabels", "TrainTestPerformance")
+
+#: Columns whose drift is measured → the effect that it is judged by, and how large it is.
+DRIFT = {
+    "Income": ("kolmogorov_smirnov", 0.052),
+    "Age": ("kolmogorov_smirnov", 0.031),
+    "Amount": ("kolmogorov_smirnov", 0.024),
+    "Home": ("total_variation", 0.029),
+    "Job": ("total_variation", 0.018),
+}
+
+_ERROR, _COMPARED = "expected_calibration_error", "champion::expected_calibration_error"
+_PARITY, _ODDS = "demographic_parity_ratio", "equalized_odds_difference"
 
 
 def policy(*, regression: bool = False, waivers: Sequence[Waiver] = ()) -> Policy:
@@ -104,15 +127,24 @@ def policy(*, regression: bool = False, waivers: Sequence[Waiver] = ()) -> Polic
         if regression
         else {"roc_auc_score": NoHarm(margin=0.01), "brier_score_loss": NoHarm(margin=0.005)}
     )
+    classifier = () if regression else _of_classifiers()
     return Policy(
         gates=(
             _gate("schema", ("columns", "types", "nulls", "categories", "signature")),
-            _gate("integrity", ("MixedNulls", "DataDuplicates", "ConflictingLabels", "IsSingleValue")),
-            _gate("train-test", ("TrainTestSamplesMix", "NewCategoryTrainTest", "FeatureDrift", "LabelDrift")),
-            _gate("evaluation", ("TrainTestPerformance", "PredictionDrift"), Mode.ADVISORY),
-            _gate("performance", limits, rules=limits),
-            _gate("champion", margins, rules=margins),
-            _gate("segments", ("Job", "Home"), other=DetectHarm(limit=0.02)),
+            _gate("profile", PROFILED, alarms=True),
+            _gate("leakage", ("duplicates", "rows", "ids"), alarms=True),
+            _drift(),
+            _gate("deepchecks", DEEPCHECKS, Mode.ADVISORY),
+            _gate("performance", limits, rules=limits, other=None),
+            _gate("champion", margins, rules=margins, other=None),
+            _gate(
+                "slices",
+                ("slices", "Job", "Home"),
+                rules={"slices": Holds(), "reference": DetectHarm(limit=0.1)},
+                other=DetectHarm(limit=0.02),
+                alarms=True,
+            ),
+            *classifier,
             _gate("environment", ("lock", "python", "platform")),
             _gate("artifact", ("files", "size", "types")),
         ),
@@ -122,33 +154,36 @@ def policy(*, regression: bool = False, waivers: Sequence[Waiver] = ()) -> Polic
     )
 
 
+def _drift() -> GatePolicy:
+    limits = {"kolmogorov_smirnov": 0.15, "total_variation": 0.15, "null_share": 0.1, "share_ratio": 3.0}
+    return _gate(
+        "drift",
+        tuple(f"train-test::{column}" for column in DRIFT),
+        rules={name: DetectEffect(max=limit) for name, limit in limits.items()},
+        modes={"champion-test": Mode.ADVISORY},
+        alarms=True,
+    )
+
+
+def _of_classifiers() -> tuple[GatePolicy, ...]:
+    calibration = {_ERROR: DetectEffect(max=0.1), _COMPARED: DetectHarm(limit=0.03)}
+    fairness = {_PARITY: DetectEffect(min=0.8), _ODDS: DetectEffect(max=0.2)}
+    decision = {"recall_score": Within(min=0.6), "champion::recall_score": NoHarm(margin=0.05)}
+    return (
+        _gate("calibration", calibration, rules=calibration, alarms=True),
+        _gate("fairness", (f"Age::{_PARITY}", f"Age::{_ODDS}"), Mode.ADVISORY, rules=fairness, alarms=True),
+        _gate("decision", decision, rules=decision),
+    )
+
+
 def measurements(*, regression: bool = False, first: bool = False) -> list[Measurement]:
     """Return what the gates measure of a candidate that passes."""
-    drift = {
-        "value": {
-            column: {"Drift score": score, "Method": "Kolmogorov-Smirnov" if column != "Home" else "Cramer's V"}
-            for column, score in {"Income": 0.061, "Age": 0.043, "Amount": 0.021, "Home": 0.017, "Price": 0.008}.items()
-        }
-    }
     found: list[Measurement] = [
         *checks("schema", "columns", "types", "nulls", "categories", "signature"),
-        *checks("integrity", "MixedNulls", "DataDuplicates", "ConflictingLabels", "IsSingleValue"),
-        *checks("train-test", "TrainTestSamplesMix", "NewCategoryTrainTest"),
-        Assertion(
-            gate="train-test",
-            name="FeatureDrift",
-            holds=True,
-            message="drift score < 0.2: Passed for 12 columns out of 12 columns.",
-            details=drift,
-        ),
-        Assertion(
-            gate="train-test",
-            name="LabelDrift",
-            holds=True,
-            message="drift score < 0.15: Label's drift score Cramer's V is 0.012",
-            details={"value": {"Drift score": 0.012, "Method": "Cramer's V"}},
-        ),
-        *checks("evaluation", "TrainTestPerformance", "PredictionDrift"),
+        *checks("profile", *PROFILED),
+        *checks("leakage", "duplicates", "rows", "ids"),
+        *drift(),
+        *checks("deepchecks", *DEEPCHECKS),
         *checks("environment", "lock", "python", "platform"),
         *checks("artifact", "files", "size", "types"),
     ]
@@ -170,37 +205,167 @@ def measurements(*, regression: bool = False, first: bool = False) -> list[Measu
             estimate("performance", "brier_score_loss", 0.1369, 0.0051, 891),
             estimate("champion", "roc_auc_score", 0.0027, 0.0042, 891, champion=0.8412),
             estimate("champion", "brier_score_loss", 0.0003, 0.0012, 891, champion=0.1372, less_is_better=True),
+            *calibration(),
+            *fairness(),
+            *decision(),
         ]
     if first:
-        found = [m for m in found if m.gate != "champion"]
+        found = [m for m in found if m.gate != "champion" and not m.name.startswith("champion::")]
+        compared = {"champion": "champion", "slices": "slices", "calibration": _COMPARED}
+        compared["decision"] = "champion::recall_score"
         return found + [
-            NotApplicable(gate=gate, name=gate, reason=verdict.NO_CHAMPION, message="the ledger has no champion yet")
-            for gate in ("champion", "segments")
+            NotApplicable(gate=gate, name=name, reason=verdict.NO_CHAMPION, message="the ledger has no champion yet")
+            for gate, name in compared.items()
         ]
-    return found + segments(regression=regression)
+    return found + slices(regression=regression)
 
 
-def segments(*, regression: bool = False) -> list[Measurement]:
-    """Return comparisons by segment without harm."""
+#: The level of intervals that are one of many, wide enough for each gate's share of the budget.
+SIMULTANEOUS = 0.9999
+
+
+def drift(columns: Mapping[str, tuple[str, float]] | None = None, pair: str = "train-test") -> list[Measurement]:
+    """Return effects of drift with their histograms, as gate `drift` leaves them."""
+    return [
+        estimate(
+            "drift",
+            f"{pair}::{column}::{effect}",
+            value,
+            0.005,
+            4454,
+            level=SIMULTANEOUS,
+            details={"sizes": _sizes(effect, value), "absent": {}, "histogram": histogram(effect, value)},
+        )
+        for column, (effect, value) in (DRIFT if columns is None else columns).items()
+    ]
+
+
+def _sizes(effect: str, value: float) -> dict[str, Any]:
+    judged = {"value": value, "low": value * 0.8, "high": value * 1.2}
+    return {effect: judged, "psi": {"value": value / 2, "low": value / 3, "high": value}, "cramers_v": {"value": value}}
+
+
+def histogram(effect: str, value: float) -> dict[str, Any]:
+    """Return bars of two samples: of numbers for `kolmogorov_smirnov`, else of categories."""
+    if effect != "kolmogorov_smirnov":
+        moved = round(1000 * value)
+        return {
+            "categories": ["owner", "rent", "(all others)"],
+            "base": [2000, 1000, 563],
+            "current": [2000 - moved, 1000 + moved, 563],
+            "missing": [0, 0],
+        }
+    bell = [round(500 * math.exp(-(((i - 8) / 4) ** 2))) for i in range(20)]
+    moved = [round(120 * math.exp(-(((i - 8 - 40 * value) / 4) ** 2))) for i in range(20)]
+    return {
+        "edges": [18 + 2.5 * i for i in range(21)],
+        "base": bell,
+        "current": moved,
+        "missing": [12, round(90 * value)],
+    }
+
+
+def calibration() -> list[Measurement]:
+    """Return what gate `calibration` measures of a candidate that passes."""
+    parts = {"score": 0.1369, "reliability": 0.0011, "resolution": 0.0602, "uncertainty": 0.1953, "within_bins": 0.0007}
+    curves = {"candidate": reliability(0.03, 90), "champion": reliability(-0.05, 90)}
+    about = {"split": "test", "probability_of": "bad"}
+    own = {**about, "reliability": {"candidate": curves["candidate"]}, "brier": parts}
+    both = {**about, "left_out": 0, "reliability": curves, "brier": {"candidate": parts, "champion": parts}}
+    return [
+        estimate("calibration", _ERROR, 0.031, 0.008, 891, level=SIMULTANEOUS, details=own),
+        estimate(
+            "calibration",
+            _COMPARED,
+            0.004,
+            0.006,
+            891,
+            level=SIMULTANEOUS,
+            champion=0.035,
+            less_is_better=True,
+            details=both,
+        ),
+    ]
+
+
+def fairness(column: str = "Age") -> list[Measurement]:
+    """Return how far two groups of a protected column are apart, with the rates of each."""
+    groups = [
+        {
+            "group": name,
+            "rows": rows,
+            "selection_rate": [rate, rate - 0.04, rate + 0.04],
+            "true_positive_rate": [0.7, 0.62, 0.77],
+            "false_positive_rate": None if name == "(missing)" else [0.08, 0.05, 0.12],
+            "calibration": [-0.01, -0.04, 0.03],
+        }
+        for name, rows, rate in (("19 to below 34", 431, 0.28), ("34 to 68", 403, 0.25), ("(missing)", 57, 0.26))
+    ]
+    details = {"groups": groups, "count": 3, "too_small": {"(other)": 12}, "too_small_count": 1}
+    return [
+        estimate("fairness", f"{column}::{_PARITY}", 0.89, 0.05, 891, level=SIMULTANEOUS, details=details),
+        estimate("fairness", f"{column}::{_ODDS}", 0.06, 0.04, 891, level=SIMULTANEOUS, details=details),
+    ]
+
+
+def decision() -> list[Measurement]:
+    """Return what is decided at a threshold of 0.4, of both models."""
+    cells = {"true_positive": 168, "false_positive": 47, "false_negative": 83, "true_negative": 593}
+    about = {"split": "test", "threshold": 0.4}
+    both = {**about, "left_out": 0, "confusion": {"candidate": cells, "champion": {**cells, "true_positive": 160}}}
+    return [
+        estimate("decision", "recall_score", 0.669, 0.03, 251, details={**about, "confusion": cells}),
+        estimate("decision", "champion::recall_score", 0.03, 0.02, 251, champion=0.639, details=both),
+    ]
+
+
+def slices(*, regression: bool = False) -> list[Measurement]:
+    """Return what gate `slices` says: how many there are, and slices without harm."""
     sizes = {"Job=fixed": 560, "Job=freelance": 205, "Job=part-time": 181, "Home=owner": 422, "Home=rent": 196}
-    level = 1 - 2 * 0.005 / len(sizes)
     metric = "root_mean_squared_error" if regression else "roc_auc_score"
     champion = 1.95 if regression else 0.82
     gains = (0.004, -0.006, 0.011, 0.001, -0.013)
+    message = "5 slices of 2 columns compared with the champion by roc_auc_score, 2 smaller ones left out"
+    details = {"metric": metric, "compared": 5, "left_out": 0, "too_small_count": 2}
     return [
-        estimate(
-            "segments",
-            name,
-            gain,
-            0.0042 * math.sqrt(891 / n),
-            n,
-            level=level,
-            champion=champion,
-            less_is_better=regression,
-            details={"metric": metric},
-        )
-        for (name, n), gain in zip(sizes.items(), gains, strict=True)
+        Assertion(gate="slices", name="slices", holds=True, message=message, details=details),
+        *(
+            slice_(name, gain, 0.0042 * math.sqrt(891 / n), n, champion=champion, metric=metric)
+            for (name, n), gain in zip(sizes.items(), gains, strict=True)
+        ),
+        *(against_reference(name, -0.02) for name in ("Job=fixed", "Home=rent")),
     ]
+
+
+def slice_(
+    name: str, gain: float, error: float, n: int, *, champion: float = 0.82, metric: str = "roc_auc_score"
+) -> Measurement:
+    """Return the comparison of one slice with the champion, named `column=value`."""
+    column, _, value = name.partition("=")
+    return estimate(
+        "slices",
+        name,
+        gain,
+        error,
+        n,
+        level=SIMULTANEOUS,
+        champion=champion,
+        less_is_better=metric == "root_mean_squared_error",
+        details={"metric": metric, "condition": f"\"{column}\" = '{value}'"},
+    )
+
+
+def against_reference(name: str, gain: float) -> Measurement:
+    """Return the comparison of one slice with the same one of the reference rows."""
+    column, _, value = name.partition("=")
+    details = {
+        "metric": "roc_auc_score",
+        "condition": f"\"{column}\" = '{value}'",
+        "reference": 0.86,
+        "reference_rows": 700,
+    }
+    found = estimate("slices", f"reference::{name}", gain, 0.02, 300, level=SIMULTANEOUS, details=details)
+    return replace(found, candidate=0.86 + gain)
 
 
 def replaced(found: Iterable[Measurement], *others: Measurement) -> list[Measurement]:
@@ -210,14 +375,12 @@ def replaced(found: Iterable[Measurement], *others: Measurement) -> list[Measure
 
 
 def _failing(found: list[Measurement]) -> list[Measurement]:
-    level = 1 - 2 * 0.005 / 5
-    roc_auc = {"metric": "roc_auc_score"}
     return replaced(
         found,
-        estimate("segments", "Job=part-time", -0.094, 0.0188, 181, level=level, champion=0.799, details=roc_auc),
+        slice_("Job=part-time", -0.094, 0.0188, 181, champion=0.799),
         estimate("champion", "brier_score_loss", 0.0003, 0.0035, 891, champion=0.1372, less_is_better=True),
         Assertion(
-            gate="evaluation",
+            gate="deepchecks",
             name="TrainTestPerformance",
             holds=False,
             message="Train-Test scores relative degradation is less than 0.1: 1 score failed: F1 0.61 against 0.72",
@@ -237,8 +400,11 @@ def scenario_measurements(name: str) -> list[Measurement]:
             return replaced(found, estimate("champion", "roc_auc_score", -0.004, 0.0071, 891, champion=0.8412))
         case "error":
             reason = "ended after 120 s without an answer"
-            return [m for m in found if m.gate != "integrity"] + [
-                Failure(gate="integrity", name="integrity", reason=reason)
+            return [m for m in found if m.gate != "schema"] + [Failure(gate="schema", name="schema", reason=reason)]
+        case "no-deepchecks":
+            reason = "Deepchecks could not be started: the package index did not answer"
+            return [m for m in found if m.gate != "deepchecks"] + [
+                Failure(gate="deepchecks", name=name, reason=reason) for name in DEEPCHECKS
             ]
     return found
 
@@ -338,12 +504,14 @@ def gate_record(
                 "commit": COMMIT[::-1],
                 "changes": list(changes),
             },
+            "judged_by": {"tests/behaviour/test_risk.py": fingerprint("test_risk")},
+            "profile": {"path": "profile.json", "digest": fingerprint("profile")},
             "measurements": [to_json(m) for m in found],
             "judged_on": TODAY.isoformat(),
             "false_alarms": rules.false_alarms,
             "off": list(off),
         },
-        context={"timings": {"integrity": 14.2, "champion": 0.4}},
+        context={"timings": {"deepchecks": 14.2, "champion": 0.4}},
     )
 
 
@@ -367,7 +535,7 @@ def scenario(root: Path, name: str) -> Path:
     if name == "waived":
         waivers = [
             Waiver(
-                gate="segments",
+                gate="slices",
                 name="Job=part-time",
                 who="Head of Retail Credit Risk",
                 reason="the segment is closed to new business",
@@ -375,7 +543,7 @@ def scenario(root: Path, name: str) -> Path:
             )
         ]
     first = name == "first"
-    changes = ["gates.segments.limit: 0.02 → 0.10"] if name == "failing" else []
+    changes = ["gates.slices.limit: 0.02 → 0.10"] if name == "failing" else []
     rules = policy(regression=name == "regression", waivers=waivers)
     write(folder, scenario_measurements(name), rules, first=first, changes=changes)
     if not first:

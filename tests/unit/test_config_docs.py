@@ -79,5 +79,5 @@ def test_every_key_stands_in_the_reference() -> None:
 
     for key in fields_of(ModelConfig):
         assert f"| `{key}` |" in page
-    assert "## `gates.integrity`, `gates.train-test`" in page
+    assert "## `gates.deepchecks.checks.<name>`" in page
     assert "| `min-rows` | whole number, ≥ 2 | `50` |" in page

@@ -73,8 +73,8 @@ def test_values_are_what_the_file_says(tmp_path: Path) -> None:
     assert config is not None
     assert config.task is Task.BINARY
     assert config.serving.mode is ServingMode.BOTH
-    assert config.gates.evaluation.mode is Mode.OFF
-    assert config.gates.segments.min_rows == 50
+    assert config.gates.fairness.mode is Mode.OFF
+    assert config.gates.slices.min_rows == 50
     assert config.gates.champion.rules["log_loss"].better_by == 0.0
     assert config.gates.environment.same_as_champion == ("lock", "python", "platform")
     assert config.policy.waivers[0].until.isoformat() == "2027-01-31"
@@ -87,7 +87,7 @@ def test_words_that_yaml_1_1_takes_for_truth_values_stay_texts() -> None:
     assert config.data.positive == "no"
     assert config.data.columns["repaid"].categories == ("yes", "no")
     assert config.data.columns["home"].categories == ("owner", "rent", "null", "1", "true")
-    checks = config.gates.integrity.checks
+    checks = config.gates.deepchecks.checks
     assert checks is not None
     assert checks["MixedNulls"].options["null_string_list"] == [None, "null", None]
     assert checks["MixedNulls"].options["deep"] == {"a": [1.5, "off"]}
@@ -100,7 +100,7 @@ def test_defaults_are_filled_in() -> None:
     assert config.policy.confidence == 0.95
     assert config.gates.schema.mode is Mode.BLOCKING
     assert config.gates.behaviour.mode is Mode.OFF
-    assert config.gates.evaluation.mode is Mode.BLOCKING
+    assert config.gates.deepchecks.mode is Mode.ADVISORY
 
 
 def test_a_bomb_of_aliases_is_refused_without_being_expanded() -> None:

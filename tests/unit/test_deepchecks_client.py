@@ -40,8 +40,10 @@ from passmuster.config import (
 from passmuster.errors import Unavailable, UsageError
 from passmuster.gates import Inputs, NoChampion
 from passmuster.measurement import Assertion, Failure, NotApplicable
-from passmuster_checks.deepchecks import client, runner
+from passmuster_checks.deepchecks import client
 from passmuster_checks.deepchecks.client import Answer, Asked, Condition, Request, measurement
+from passmuster_checks.deepchecks.runner._tables import Predictions, read_predictions
+from passmuster_checks.deepchecks.runner._trouble import Trouble
 
 CONDITIONS = {"not_single_value": {}}
 NAMES = ("First", "Second", "Third")
@@ -49,8 +51,8 @@ NAMES = ("First", "Second", "Third")
 Play = Callable[..., list[Answer]]
 
 
-def request(*, timeout: float = 30.0) -> Request:
-    asked = (Asked(gate="integrity", name=name, conditions=CONDITIONS, timeout=timeout) for name in NAMES)
+def request(*, limit: float = 60.0) -> Request:
+    asked = (Asked(name=name, conditions=CONDITIONS, timeout=30.0) for name in NAMES)
     return Request(
         task=Task.BINARY,
         label="target",
@@ -63,7 +65,7 @@ def request(*, timeout: float = 30.0) -> Request:
         predictions={},
         classes=("0", "1"),
         checks=tuple(asked),
-        limits={"integrity": 60.0},
+        limit=limit,
     )
 
 
@@ -71,9 +73,9 @@ PRELUDE = """
 import json, os, sys, time
 asked, out = json.load(open(sys.argv[1])), open(sys.argv[2], "a")
 def begin(name):
-    print(json.dumps({"started": ["integrity", name]}), file=out, flush=True)
+    print(json.dumps({"started": name}), file=out, flush=True)
 def say(name, **changed):
-    line = {"gate": "integrity", "name": name, "status": "ran", "reason": "", "message": "", "value": 1,
+    line = {"name": name, "status": "ran", "reason": "", "message": "", "value": 1,
             "conditions": [{"name": "c", "category": "PASS", "details": "fine"}],
             "rows": {"test": 5}, "sampled": False, "seconds": 0.1}
     print(json.dumps({**line, **changed}), file=out, flush=True)
@@ -118,26 +120,25 @@ def test_a_runner_that_crashes_leaves_what_it_had_and_errors_for_the_rest(play: 
 def test_a_runner_that_hangs_is_ended_and_its_check_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runner, begun = tmp_path / "runner.py", tmp_path / "begun"
+    runner, begun = tmp_path / "runner.py", tmp_path / "run/begun"
     runner.write_text(
         PRELUDE + f"say('First'); begin('Second'); open({str(begun)!r}, 'w'); time.sleep(600)", encoding="utf-8"
     )
     monkeypatch.setattr(client, "RUNNER", runner)
-    with client.start(request(timeout=0.1), folder=tmp_path / "run", python=lambda: Path(sys.executable)) as running:
+    with client.start(request(limit=0.1), folder=tmp_path / "run", python=lambda: Path(sys.executable)) as running:
         while not begun.exists():
             time.sleep(0.02)
-        monkeypatch.setattr(client, "STARTUP", 0.0)
         monkeypatch.setattr(client, "GRACE", 0.0)
         answers = running.answers()
 
     assert reasons(answers) == ["ran", "killed", "not-run"]
-    assert "did not end within 0.3" in answers[1].message
+    assert "did not end within 0.1 s, the gate's time limit" in answers[1].message
 
 
 def test_leaving_the_block_ends_the_runner_and_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their numbers may be those of a world of their own, so what tells is that neither goes on writing."""
-    runner, beats = tmp_path / "runner.py", tmp_path / "beats"
-    beats.mkdir()
+    runner, beats = tmp_path / "runner.py", tmp_path / "run/beats"
+    beats.mkdir(parents=True)
     runner.write_text(
         f"import os, time\nname = os.path.join({str(beats)!r}, str(bool(os.fork())))\n"
         "while True:\n    open(name, 'a').write('x')\n    time.sleep(0.01)\n",
@@ -156,10 +157,10 @@ def test_leaving_the_block_ends_the_runner_and_its_children(tmp_path: Path, monk
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        ('say(\'First\'); out.write(\'{"gate": "integrity", "name": "Sec\')', ["ran", "not-run", "not-run"]),
+        ("say('First'); out.write('{\"name\": \"Sec')", ["ran", "not-run", "not-run"]),
         ("say('First'); say('First'); say('Second'); say('Third')", ["answered-twice", "ran", "ran"]),
         ("say('First'); say('First', status='error')", ["answered-twice", "not-run", "not-run"]),
-        ("say('Fourth'); say('First', gate='evaluation')", ["not-run"] * 3),
+        ("say('Fourth'); say('First', gate='schema')", ["bad-answer", "not-run", "not-run"]),
         ("say('First', conditions=[])", ["no-condition", "not-run", "not-run"]),
         ("say('First', status='passed')", ["bad-answer", "not-run", "not-run"]),
         ("say('First', passed=True)", ["bad-answer", "not-run", "not-run"]),
@@ -217,7 +218,7 @@ def test_without_an_environment_every_check_says_why(tmp_path: Path) -> None:
 
 
 def test_without_an_interpreter_every_check_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client.environments, "without_network", lambda command: command)
+    monkeypatch.setattr(client.environments, "without_network", lambda command, _: command)
     with client.start(request(), folder=tmp_path, python=lambda: tmp_path / "python") as running:
         facts = [measurement(answer) for answer in running.answers()]
 
@@ -234,7 +235,7 @@ def test_a_check_asked_twice_is_refused() -> None:
 
 def answered(status: str, *categories: str, reason: str = "") -> Answer:
     conditions = tuple(Condition(name=f"c{i}", category=c, details="d") for i, c in enumerate(categories))
-    return Answer(gate="integrity", name="First", status=status, reason=reason, conditions=conditions)
+    return Answer(name="First", status=status, reason=reason, conditions=conditions)
 
 
 @given(
@@ -305,9 +306,8 @@ def inputs(folder: Path, task: Task = Task.BINARY, **gates: Any) -> Inputs:
 def test_a_config_that_names_no_checks_asks_for_the_curated_ones(tmp_path: Path) -> None:
     asked = client.request_for(inputs(tmp_path))
 
-    assert [(a.gate, a.name) for a in asked.checks] == [
-        (gate, name) for gate in curated.GATES for name in curated.checks(gate, task=Task.BINARY, has_time=False)
-    ]
+    assert [a.name for a in asked.checks] == list(curated.checks(Task.BINARY))
+    assert asked.limit == 120.0
     assert (asked.features, asked.classes) == (("x", "y"), ("no", "yes"))
 
 
@@ -318,36 +318,21 @@ def test_a_config_that_names_checks_asks_for_these_alone(tmp_path: Path) -> None
         ),
         "IsSingleValue": Check(conditions=CONDITIONS, mode=Mode.OFF),
     }
-    off = ChecksGate(mode=Mode.OFF)
-    given = inputs(tmp_path, Task.REGRESSION, integrity=ChecksGate(checks=named, timeout=9.0), train_test=off)
+    given = inputs(tmp_path, Task.REGRESSION, deepchecks=ChecksGate(checks=named, timeout=9.0))
     asked = client.request_for(given)
-    first = asked.checks[0]
+    (only,) = asked.checks
 
-    assert (first.gate, first.name) == ("integrity", "MixedNulls")
-    assert (first.options, first.timeout) == ({"n_top_columns": 3}, 7.0)
-    assert {a.gate for a in asked.checks[1:]} == {"evaluation"}
-    assert (asked.limits["integrity"], asked.classes) == (9.0, ())
+    assert (only.name, only.options, only.timeout) == ("MixedNulls", {"n_top_columns": 3}, 7.0)
+    assert (asked.limit, asked.classes) == (9.0, ())
 
 
 def test_an_empty_list_of_checks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="names no check"):
-        client.request_for(inputs(tmp_path, integrity=ChecksGate(checks={})))
-
-
-def test_checks_of_dates_are_curated_only_with_a_time_column() -> None:
-    without = curated.checks("train-test", task=Task.BINARY, has_time=False)
-    with_time = curated.checks("train-test", task=Task.BINARY, has_time=True)
-
-    assert set(with_time) - set(without) == {"DateTrainTestLeakageDuplicates", "DateTrainTestLeakageOverlap"}
+        client.request_for(inputs(tmp_path, deepchecks=ChecksGate(checks={})))
 
 
 def test_every_curated_check_has_a_condition() -> None:
-    found = [
-        check
-        for task in Task
-        for gate in curated.GATES
-        for check in curated.checks(gate, task=task, has_time=True).values()
-    ]
+    found = [check for task in Task for check in curated.checks(task).values()]
 
     assert found
     assert all(check.conditions for check in found)
@@ -361,12 +346,12 @@ def test_every_curated_check_has_a_condition() -> None:
 def test_a_time_limit_ends_what_does_not_end(body: str, code: int, said: str) -> None:
     script = f"""
 import sys; sys.path.insert(0, {str(client.RUNNER.parent)!r})
-import runner
-runner.GRACE = 0.5
+from runner import _limit
+_limit.GRACE = 0.5
 try:
-    with runner.time_limit(0.1):
+    with _limit.time_limit(0.1):
         {body}
-except runner.TimeUp:
+except _limit.TimeUp:
     print("TimeUp")
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
@@ -384,12 +369,12 @@ ANSWERS: dict[str, list[Any]] = {
 }
 
 
-def read_back(folder: Path, answers: dict[str, list[Any]], classes: list[Any] | None) -> runner.Predictions:
+def read_back(folder: Path, answers: dict[str, list[Any]], classes: list[Any] | None) -> Predictions:
     """Return what the runner reads from these answers to three rows, of which 9 comes first."""
     pq.write_table(pa.table(answers), folder / "answers.parquet")
     asked = {"id": "row", "label": "target", "predictions": {"test": str(folder / "answers.parquet")}}
     table = pd.DataFrame({"row": [9, 7, 8], "target": [0, 0, 1]})
-    return runner.read_predictions(asked, classes, "test", table)
+    return read_predictions(asked, classes, "test", table)
 
 
 def test_predictions_are_brought_to_their_rows(tmp_path: Path) -> None:
@@ -404,7 +389,7 @@ def test_classes_are_known_by_how_they_are_written(tmp_path: Path) -> None:
     asked = {"id": "row", "label": "target", "predictions": {"test": str(tmp_path / "answers.parquet")}}
     table = pd.DataFrame({"row": [9, 7, 8], "target": ["0", "0", "1"]})
 
-    assert runner.read_predictions(asked, ["0", "1"], "test", table).labels.tolist() == ["1", "0", "1"]
+    assert read_predictions(asked, ["0", "1"], "test", table).labels.tolist() == ["1", "0", "1"]
 
 
 @pytest.mark.parametrize(
@@ -433,19 +418,22 @@ def test_predictions_that_are_not_those_of_the_data_are_refused(
 ) -> None:
     answers = {name: column for name, column in {**ANSWERS, **spoilt}.items() if column is not None}
 
-    with pytest.raises(runner.Trouble) as caught:
+    with pytest.raises(Trouble) as caught:
         read_back(tmp_path, answers, [0, 1])
     assert caught.value.reason == "bad-predictions"
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
 def test_a_prediction_that_is_no_number_is_refused_for_a_regression(tmp_path: Path, value: float | None) -> None:
-    with pytest.raises(runner.Trouble):
+    with pytest.raises(Trouble):
         read_back(tmp_path, {**ANSWERS, "prediction": [0.5, 1.5, value]}, None)
 
 
 def test_the_runner_imports_nothing_of_passmuster() -> None:
-    assert not re.findall(r"^\s*(?:from|import) passmuster", client.RUNNER.read_text(encoding="utf-8"), re.MULTILINE)
+    sources = [path.read_text(encoding="utf-8") for path in client.RUNNER.glob("*.py")]
+
+    assert len(sources) > 5
+    assert not re.findall(r"^\s*(?:from|import) passmuster", "\n".join(sources), re.MULTILINE)
 
 
 def test_the_lock_has_a_hash_for_every_requirement_and_no_address() -> None:

@@ -26,7 +26,7 @@ from passmuster.config import (
     Mode,
     ModelConfig,
     PerformanceGate,
-    SegmentsGate,
+    SlicesGate,
     UserGate,
     Waiver,
 )
@@ -170,10 +170,10 @@ FILES: dict[str, Told] = {
         lambda c: c.model.update({"model.pkl": b"\x80\x04\x95"}), made.config(artifact=ArtifactGate(pickles=True))
     ),
     "a segment's column is not in the data": Told(
-        lambda c: None, made.config(segments=SegmentsGate(columns=("wealth",), limit=0.1))
+        lambda c: None, made.config(slices=SlicesGate(columns=("wealth",), limit=0.1))
     ),
     "no segment has rows enough": Told(
-        lambda c: None, made.config(segments=SegmentsGate(columns=("home",), min_rows=10_000))
+        lambda c: None, made.config(slices=SlicesGate(columns=("home",), min_rows=10_000))
     ),
     "a metric is unknown": Told(
         lambda c: None, made.config(performance=PerformanceGate(limits={"auc": Limit(min=0.1)}))
@@ -239,7 +239,7 @@ def _auc(
 
 def _segment(**others: Any) -> Estimate:
     interval = Interval(low=0.0, high=0.2, level=0.9999, method="m")
-    return Estimate(**{"gate": "segments", "name": "home=own", "value": 0.1, "n": 9, "interval": interval, **others})
+    return Estimate(**{"gate": "slices", "name": "home=own", "value": 0.1, "n": 9, "interval": interval, **others})
 
 
 def _yes(gate: str, name: str, *, holds: bool = True) -> Assertion:
@@ -250,7 +250,7 @@ MEASUREMENTS: dict[str, Callable[[list[Measurement]], list[Measurement]]] = {
     "nothing was measured at all": lambda all_: [],
     "a gate measured nothing": _without("performance"),
     "the gate of the champion measured nothing": _without("champion"),
-    "the segments were not measured": _without("segments"),
+    "the segments were not measured": _without("slices"),
     "the schema was not looked at": _without("schema"),
     "a metric of the policy is missing": _instead("performance", "roc_auc_score"),
     "another metric was measured instead": _instead(
@@ -265,7 +265,7 @@ MEASUREMENTS: dict[str, Callable[[list[Measurement]], list[Measurement]]] = {
     "a yes answers where a comparison is asked": _instead(
         "champion", "roc_auc_score", _yes("champion", "roc_auc_score")
     ),
-    "a yes answers for a segment": _instead("segments", "home=own", _yes("segments", "home=own")),
+    "a yes answers for a segment": _instead("slices", "home=own", _yes("slices", "home=own")),
     "a number answers where a yes is asked": _instead(
         "schema", "types", Estimate(gate="schema", name="types", value=1.0, n=1)
     ),
@@ -277,12 +277,12 @@ MEASUREMENTS: dict[str, Callable[[list[Measurement]], list[Measurement]]] = {
     ),
     "a limit's interval has a lower level": _instead("performance", "roc_auc_score", _auc("performance", level=0.6)),
     "a segment's interval is not simultaneous": _instead(
-        "segments",
+        "slices",
         "home=own",
         _segment(interval=Interval(low=0.0, high=0.1, level=0.95, method="m"), standard_error=0.01),
     ),
-    "a segment has no standard error": _instead("segments", "home=own", _segment()),
-    "a segment has no interval": _instead("segments", "home=own", _segment(interval=None, standard_error=0.01)),
+    "a segment has no standard error": _instead("slices", "home=own", _segment()),
+    "a segment has no interval": _instead("slices", "home=own", _segment(interval=None, standard_error=0.01)),
     "a gate crashed": _instead("schema", "types", Failure(gate="schema", name="types", reason="KeyError")),
     "a gate crashed after its measurements": lambda all_: [
         *all_,
@@ -355,7 +355,7 @@ POLICIES: dict[str, Callable[[Policy], Policy]] = {
     "a limit is NaN": lambda p: _with(p, "performance", rules={"roc_auc_score": policy.Within(min=float("nan"))}),
     "more is expected than was measured": lambda p: _with(p, "schema", expected=("columns", "smell")),
     "segments must show a loss that the rows can't": lambda p: _with(
-        p, "segments", other=policy.DetectHarm(limit=0.02, detectable=0.021)
+        p, "slices", other=policy.DetectHarm(limit=0.02, detectable=0.021)
     ),
 }
 
@@ -372,9 +372,9 @@ def test_a_policy_that_asks_for_nothing_does_not_promote(lie: str, honest: list[
 
 def test_checks_of_deepchecks_without_an_answer_do_not_promote(honest: list[Measurement]) -> None:
     """A check that the policy names and that was not run is an error."""
-    named = ChecksGate(checks={"MixedNulls": Check(conditions={"x": {}})})
-    stated = policy.from_config(made.config(integrity=named))
-    other = Assertion(gate="integrity", name="IsSingleValue", holds=True, message="")
+    named = ChecksGate(mode=Mode.BLOCKING, checks={"MixedNulls": Check(conditions={"x": {}})})
+    stated = policy.from_config(made.config(deepchecks=named))
+    other = Assertion(gate="deepchecks", name="IsSingleValue", holds=True, message="")
 
     assert not judge(honest, stated).promotes
     assert not judge([*honest, other], stated).promotes
@@ -399,8 +399,8 @@ def test_a_waiver_that_does_not_hold_lets_nothing_through(waiver: dict[str, Any]
 
 def test_a_first_model_without_an_absolute_limit_that_passed_does_not_promote(honest: list[Measurement]) -> None:
     """Where nothing is compared, gate `performance` must have passed."""
-    none = [NotApplicable(gate=g, name=g, reason="no-champion") for g in ("champion", "segments")]
-    first = [*(m for m in honest if m.gate not in ("champion", "segments")), *none]
+    none = [NotApplicable(gate=g, name=g, reason="no-champion") for g in ("champion", "slices")]
+    first = [*(m for m in honest if m.gate not in ("champion", "slices")), *none]
     off = replace(POLICY, gates=tuple(g for g in POLICY.gates if g.gate != "performance"))
 
     assert judge(first, POLICY, compared=False).promotes

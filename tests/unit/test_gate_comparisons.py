@@ -1,4 +1,4 @@
-"""Gates `performance`, `champion`, `segments`: joined by id, on the same rows, with intervals that the policy asks."""
+"""Gates `performance` and `champion`: joined by id, on the same rows, with intervals that the policy asks."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from passmuster import policy
-from passmuster.config import ModelConfig, SegmentsGate
+from passmuster.config import ModelConfig
 from passmuster.errors import NotMeasured
-from passmuster.measurement import Estimate, Measurement, NotApplicable
+from passmuster.measurement import Estimate, Measurement
 from passmuster_checks import _data
 from passmuster_checks.champion import Champion
 from passmuster_checks.performance import Performance
-from passmuster_checks.segments import Segments
 from support import candidate as made
-from support.judging import inputs, judged, outcomes
+from support.judging import inputs
 
 
 def _measured(gate: Any, root: Path, candidate: made.Candidate, config: ModelConfig | None = None) -> list[Measurement]:
@@ -50,6 +49,19 @@ def test_performance_is_that_of_the_test_rows(tmp_path: Path) -> None:
         assert all(len(points) <= 100 for points in kind.values())
     assert curves["roc"]["candidate"][0] == [0, 0] and curves["roc"]["candidate"][-1] == [1, 1]
     json.dumps(found.details, allow_nan=False)
+
+
+@pytest.mark.parametrize(("rare", "kind"), [(4, "failure"), (5, "estimate")])
+def test_rankings_are_not_compared_on_a_handful_of_one_class(rare: int, kind: str, tmp_path: Path) -> None:
+    """Their intervals would be too narrow, and would let a worse candidate pass."""
+    candidate = made.Candidate()
+    labels = ["bad"] * rare + ["good"] * (800 - rare)
+    candidate.test["status"] = labels
+    for answers in (candidate.predictions["test"], candidate.champion["predictions"]["test"]):
+        answers["label"] = labels
+    (found,) = _measured(Champion(), tmp_path, candidate)
+
+    assert found.kind == kind
 
 
 def test_the_champion_is_joined_by_id_not_by_position(tmp_path: Path) -> None:
@@ -86,82 +98,6 @@ def test_rows_that_the_champion_was_trained_on_are_left_out_and_counted(tmp_path
     assert found.candidate == pytest.approx(_auc(kept))
     (own,) = _measured(Performance(), tmp_path, candidate)
     assert isinstance(own, Estimate) and own.n == 800
-
-
-def test_segments_are_the_values_of_the_declared_columns(tmp_path: Path) -> None:
-    """Each with its simultaneous interval; missing values are a segment, small ones are listed."""
-    candidate = made.Candidate()
-    candidate.test["home"] = [None] * 100 + ["own"] * 400 + ["rent"] * 280 + ["ship"] * 20
-    found = {m.name: m for m in _measured(Segments(), tmp_path, candidate)}
-
-    assert set(found) == {"home=own", "home=rent", "home=(missing)"}
-    for m in found.values():
-        assert isinstance(m, Estimate) and m.interval is not None and m.standard_error is not None
-        assert m.interval.level == pytest.approx(1 - 2 * 0.005 / 3)
-        assert m.details["too_small"] == {"ship": 20}
-    assert [found[f"home={v}"].n for v in ("(missing)", "own", "rent")] == [100, 400, 280]  # type: ignore[union-attr]
-
-
-def test_a_column_of_many_numbers_is_cut_at_its_quartiles(tmp_path: Path) -> None:
-    """Four segments of about as many rows, named by their edges."""
-    config = made.config(segments=SegmentsGate(columns=("age",), min_rows=30))
-    found = _measured(Segments(), tmp_path, made.Candidate(), config)
-
-    assert len(found) == 4
-    assert all(m.name.startswith("age=") and " to " in m.name for m in found)
-    assert sum(m.n for m in found if isinstance(m, Estimate)) == 800
-
-
-def test_a_column_without_a_segment_large_enough_is_not_applicable(tmp_path: Path) -> None:
-    """It can't pass; the policy may accept the reason."""
-    config = made.config(segments=SegmentsGate(columns=("home",), min_rows=700))
-    (found,) = _measured(Segments(), tmp_path, made.Candidate(), config)
-
-    assert isinstance(found, NotApplicable)
-    assert (found.name, found.reason) == ("home", "too-few-rows")
-
-
-def test_a_segment_of_one_class_is_too_small(tmp_path: Path) -> None:
-    """Nothing can be ranked within it."""
-    candidate = made.Candidate()
-    candidate.test["home"] = ["own" if status == "bad" else "rent" for status in candidate.test["status"]]
-    (found,) = _measured(Segments(), tmp_path, candidate)
-
-    assert isinstance(found, NotApplicable)
-
-
-def test_values_of_segments_are_made_visible(tmp_path: Path) -> None:
-    """Line breaks and marks of direction stand as escapes; long values are cut and still told apart."""
-    candidate = made.Candidate()
-    values = ["a\nb", "\u202eevil", "x" * 500 + "1", "x" * 500 + "2"]
-    candidate.test["home"] = [values[i % 4] for i in range(800)]
-    names = {m.name for m in _measured(Segments(), tmp_path, candidate)}
-
-    assert len(names) == 4
-    assert {"home=a\\nb", "home=\\u202eevil"} < names
-    assert all(name.isprintable() and len(name) < 120 for name in names)
-
-
-def test_without_declared_columns_all_rows_are_one_segment(tmp_path: Path) -> None:
-    """So that the gate measures something, under the name that the policy expects."""
-    config = made.config(segments=SegmentsGate(limit=0.1))
-    config = type(config)(**{**vars(config), "data": type(config.data)(**{**vars(config.data), "categorical": ()})})
-    made.Candidate().write(tmp_path)
-
-    assert outcomes(judged(tmp_path, config), "segments") == {"roc_auc_score": "pass"}
-
-
-def test_a_harmed_segment_fails_and_the_others_pass(tmp_path: Path) -> None:
-    """The planted segment alone is named."""
-    candidate = made.Candidate()
-    table = candidate.predictions["test"]
-    for i, home in enumerate(candidate.test["home"]):
-        if home == "rent":
-            table["proba_bad"][i] = 1 - table["proba_bad"][i]
-            table["proba_good"][i] = 1 - table["proba_good"][i]
-    candidate.write(tmp_path)
-
-    assert outcomes(judged(tmp_path, made.config()), "segments") == {"home=own": "pass", "home=rent": "fail"}
 
 
 def _answers(candidate: made.Candidate) -> dict[str, list[Any]]:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from passmuster import curated, policy
-from passmuster.config import ArtifactGate, Mode, PolicySettings, SegmentsGate, Task
+from passmuster.config import (
+    ArtifactGate,
+    DriftGate,
+    Gates,
+    LeakageGate,
+    Mode,
+    PolicySettings,
+    ProfileGate,
+    SlicesGate,
+    Task,
+)
 from passmuster.verdict import Outcome
 from support import candidate as made
 
@@ -18,9 +29,7 @@ SECTIONS = dict(zip(*[iter(re.split(r"^### `([\w-]+)`$", TEXT, flags=re.MULTILIN
 
 
 def _built_in() -> set[str]:
-    """Every gate that a policy can name, and every one that this configuration turns off."""
-    config = made.config()
-    return {one.gate for one in policy.from_config(config).gates} | set(policy.turned_off(config))
+    return {item.name.replace("_", "-") for item in fields(Gates)} - {"user"}
 
 
 def test_every_gate_has_a_section_and_every_section_a_gate() -> None:
@@ -36,21 +45,30 @@ def test_each_section_follows_the_template(name: str) -> None:
     assert found == ["Detects", "Why", "Rule and defaults", "Remedy"]
 
 
-@pytest.mark.parametrize("gate", curated.GATES)
-def test_every_curated_check_is_named(gate: str) -> None:
-    """Of all tasks, with and without a time column; and no other check is."""
-    checks = {name for task in Task for name in curated.checks(gate, task=task, has_time=True)}
-    named = set(re.findall(r"`([A-Z][A-Za-z]+)`", SECTIONS[gate]))
+def test_every_curated_check_is_named() -> None:
+    """Of all tasks; and no other check is."""
+    checks = {name for task in Task for name in curated.checks(task)}
+    named = set(re.findall(r"`([A-Z][A-Za-z]+)`", SECTIONS["deepchecks"]))
 
     assert named == checks
 
 
 def test_every_expected_name_of_a_contract_is_described() -> None:
     """The parts of gates that answer yes or no."""
-    stated = {one.gate: one for one in policy.from_config(made.config()).gates}
-    for gate in ("schema", "artifact", "environment"):
+    config = made.with_gates(made.config(), leakage=LeakageGate(unavailable=("age",)))
+    config = replace(config, data=replace(config.data, time="age"))
+    stated = {one.gate: one for one in policy.from_config(config).gates}
+    for gate in ("schema", "profile", "leakage", "artifact", "environment"):
         for name in stated[gate].expected:
             assert f"`{name}`" in SECTIONS[gate]
+
+
+def test_every_gate_that_may_raise_a_false_alarm_is_named() -> None:
+    config = made.config()
+    config = replace(config, data=replace(config.data, protected=("home",), reference="train.parquet"))
+    alarming = [one.gate for one in policy.from_config(config).gates if one.alarms]
+
+    assert f"share ({', '.join(f'`{gate}`' for gate in alarming)}" in " ".join(TEXT.split())
 
 
 def test_every_outcome_and_mode_is_described() -> None:
@@ -72,9 +90,15 @@ def test_every_reason_that_a_gate_gives_is_named() -> None:
 
 def test_the_defaults_are_those_of_the_code() -> None:
     """Numbers that the text repeats."""
-    settings, segments = PolicySettings(), SegmentsGate()
+    settings, segments, profile, leakage = PolicySettings(), SlicesGate(), ProfileGate(), LeakageGate()
 
     assert f"`policy.confidence` ({settings.confidence})" in TEXT
     assert f"`policy.false-alarms` ({settings.false_alarms})" in TEXT
-    assert f"`limit` {segments.limit}. `min-rows` {segments.min_rows}" in SECTIONS["segments"]
+    assert f"`limit` {segments.limit}. `min-rows` {segments.min_rows}" in SECTIONS["slices"]
+    for name in ("null_rise", "sentinel", "outside"):
+        assert f"`{name.replace('_', '-')}` {getattr(profile, name)}" in SECTIONS["profile"]
+    for name in ("limit", "duplicates", "predictor"):
+        assert f"`{name}` {getattr(leakage, name)}" in SECTIONS["leakage"]
+    for name, limit in DriftGate().limits.items():
+        assert f"`{name}` {limit:g}" in SECTIONS["drift"]
     assert f"`max-size` {ArtifactGate().max_size:,} bytes" in SECTIONS["artifact"]

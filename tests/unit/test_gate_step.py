@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -12,9 +14,10 @@ from typing import Any
 import pytest
 
 from passmuster import config as configs
-from passmuster import digest, gate, measurement, record, report
+from passmuster import digest, environments, gate, measurement, record, report
 from passmuster.config import BehaviourGate, ChampionGate, Comparison, Limit, Mode, PerformanceGate, UserGate, Waiver
 from passmuster.errors import ExitCode, Refused, UsageError
+from passmuster.policy import PROFILED
 from passmuster.progress import Silent
 from passmuster.record import Record
 from support import candidate as made
@@ -24,7 +27,9 @@ TODAY = date(2026, 11, 23)
 LEAST = made.config(
     **{
         name: replace(getattr(made.config().gates, name), mode=Mode.OFF)
-        for name in ("schema", "artifact", "champion", "segments", "environment")
+        for name in (
+            *("schema", "profile", "leakage", "drift", "artifact", "environment", "champion", "slices", "calibration"),
+        )
     }
 )
 
@@ -54,14 +59,16 @@ def test_an_honest_candidate_passes_every_gate_and_its_record_says_by_what(tmp_p
     assert (body["model"], body["commit"], body["judged_on"]) == ("credit", "a" * 40, "2026-11-23")
     assert body["champion"] == {"version": "v3", "promotion": 4, "digest": scored.body["champion"]["digest"]}
     assert body["policy"] == {"digest": found.inputs["policy"], "ref": None, "commit": None, "changes": []}
-    assert set(body["off"]) == {"integrity", "train-test", "evaluation", "behaviour"}
+    assert set(body["off"]) == {"deepchecks", "decision", "behaviour"}
     assert {j["gate"] for j in body["judgements"]} == {
-        *("schema", "artifact", "environment", "performance", "champion", "segments")
+        *("schema", "profile", "leakage", "drift", "artifact", "environment"),
+        *("performance", "champion", "slices", "calibration"),
     }
     assert {j["outcome"] for j in body["judgements"]} == {"pass"}
     assert sorted(json.dumps(m) for m in body["measurements"]) == sorted(
         json.dumps(j["measurement"]) for j in body["judgements"]
     )
+    assert body["profile"] == {"path": "profile.json", "digest": digest.of_file(folder / "profile.json")}
     for m in body["measurements"]:
         assert measurement.to_json(measurement.from_json(m)) == m
 
@@ -81,7 +88,7 @@ def test_a_first_model_is_judged_by_absolute_limits_alone(tmp_path: Path) -> Non
 
     assert found.body["decision"] == "promote"
     assert found.body["champion"] is None and found.body["compared"] is False
-    assert set(skipped) == {"champion", "segments"}
+    assert set(skipped) == {"champion", "slices", "calibration"}
 
 
 def test_a_champion_that_cannot_be_read_is_an_error_not_an_absence(tmp_path: Path) -> None:
@@ -92,7 +99,7 @@ def test_a_champion_that_cannot_be_read_is_an_error_not_an_absence(tmp_path: Pat
     errors = {j["gate"]: j["reason"] for j in found.body["judgements"] if j["outcome"] == "error"}
 
     assert found.body["code"] == ExitCode.NOT_MEASURED
-    assert set(errors) == {"champion", "segments"}
+    assert set(errors) == {"champion", "slices", "calibration"}
     assert all("columns are gone" in reason for reason in errors.values())
 
 
@@ -253,13 +260,35 @@ def test_a_gate_of_the_users_is_judged_by_its_limits(tmp_path: Path) -> None:
         "(inputs.model / 'new.json').write_text('{}'); return [Estimate(gate='mine', name='cost', value=1, n=1)]",
     ],
 )
-def test_evidence_that_a_gate_altered_is_refused(body: str, tmp_path: Path) -> None:
-    """Digests are asked again after the gates, so that what was judged is what is there."""
+def test_evidence_that_a_gate_altered_is_refused(body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system does not keep it from that: digests are asked again after the gates."""
+    monkeypatch.setattr(environments, "isolation", lambda **_: environments.Isolation())
     folder = made.Candidate().write(tmp_path)
 
     with pytest.raises(Refused):
         _gate(tmp_path, _user(tmp_path, body))
     assert not (folder / "gate.json").exists()
+
+
+def test_the_record_names_the_code_of_the_users_that_judged(tmp_path: Path) -> None:
+    """File by file, so that an auditor can tell one gate of a name from another; and what it was kept from."""
+    made.Candidate().write(tmp_path)
+    codes = []
+    for cost in (1, 2):
+        config = _user(tmp_path, f"return [Estimate(gate='mine', name='cost', value={cost}, n=1)]")
+        (tmp_path / "tests").mkdir(exist_ok=True)
+        (tmp_path / "tests" / "test_it.py").write_text("def test_it(): pass\n")
+        tests = replace(config.gates, behaviour=BehaviourGate(tests=("tests", "gone.py")))
+        found = _gate(tmp_path, replace(config, gates=tests))
+        codes.append(found.body["judged_by"])
+
+        assert found.body["judged_by"] == {
+            "gates/mine.py": digest.of_file(tmp_path / "gates" / "mine.py"),
+            "gone.py": None,
+            "tests/test_it.py": digest.of_file(tmp_path / "tests" / "test_it.py"),
+        }
+        assert found.body["isolation"] == environments.isolation(network=False).to_json()
+    assert codes[0] != codes[1]
 
 
 def test_a_live_waiver_lets_through_and_is_shown_as_waived(tmp_path: Path) -> None:
@@ -300,3 +329,152 @@ def test_behaviour_without_tests_is_an_error(tmp_path: Path) -> None:
     found = _gate(tmp_path, made.with_gates(LEAST, behaviour=BehaviourGate(mode=Mode.BLOCKING)))
 
     assert found.body["code"] == ExitCode.NOT_MEASURED
+
+
+GATE = """
+import time
+from passmuster.measurement import Assertion
+
+class Gate:
+    name = '{name}'
+    needs = frozenset()
+
+    def measure(self, inputs):
+        (inputs.workspace / 'begun').touch()
+        while not (inputs.workspace.parent / '{other}' / 'begun').exists():
+            time.sleep(0.01)
+        return [Assertion(gate='{name}', name='met', holds=True, message='')]
+"""
+
+
+def _waiting(root: Path, **others: str) -> Any:
+    """Gates that answer once another, by name, has begun as well."""
+    (root / "gates").mkdir()
+    for name, other in others.items():
+        (root / "gates" / f"{name}.py").write_text(GATE.format(name=name, other=other))
+    return made.with_gates(LEAST, user={name: UserGate(file=f"gates/{name}.py", timeout=60.0) for name in others})
+
+
+def test_groups_of_gates_are_measured_at_once(tmp_path: Path) -> None:
+    made.Candidate().write(tmp_path)
+    found = _gate(tmp_path, _waiting(tmp_path, left="right", right="left"), only=["left", "right"])
+
+    assert {(j["gate"], j["outcome"]) for j in found.body["judgements"]} == {("left", "pass"), ("right", "pass")}
+
+
+def test_an_interruption_ends_the_gates_that_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without waiting for their limits, and without a turn of those that have not begun."""
+    made.Candidate().write(tmp_path)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(gate.tempfile, "tempdir", str(tmp_path / "tmp"))
+
+    def interrupted(_: object) -> None:
+        while not list((tmp_path / "tmp").glob("passmuster-gates-*/workspaces/*/begun")):
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gate, "_results", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _gate(tmp_path, _waiting(tmp_path, one="nobody", two="nobody", three="nobody"), only=["one", "two", "three"])
+    assert not gate._gate_process._LIVE
+
+
+#: Of the gates, those that look at columns by their profile.
+PROFILES = made.with_gates(
+    LEAST, profile=made.config().gates.profile, drift=made.config().gates.drift, performance=LEAST.gates.performance
+)
+
+
+def test_the_next_candidate_is_compared_with_the_profile_that_this_one_leaves(tmp_path: Path) -> None:
+    """It is kept beside the verdict, which names its digest; as the champion's it reaches the gates, if unaltered."""
+    folder = made.Candidate().write(tmp_path)
+    named = _gate(tmp_path, PROFILES).body["profile"]
+    left = (folder / "profile.json").read_bytes()
+    champion = {**made.Candidate().champion, "profile": left}
+    folder = made.Candidate(champion=champion).write(tmp_path)
+    found = _gate(tmp_path, PROFILES)
+    compared = {tuple(m["details"]["compared_with"]) for m in found.body["measurements"] if m["gate"] == "profile"}
+
+    assert named == {"path": "profile.json", "digest": digest.of_bytes(left)}
+    assert json.loads(left)["rows"] == 800
+    assert found.body["code"] == ExitCode.OK
+    assert compared == {("train", "champion")}
+    assert any(m["name"].startswith("champion-test::age") for m in found.body["measurements"])
+    (folder / "champion" / "profile.json").write_bytes(left.replace(b"800", b"801", 1))
+    with pytest.raises(Refused, match=r"champion/profile\.json is missing or altered"):
+        _gate(tmp_path, PROFILES)
+
+
+def test_a_verdict_without_the_gate_keeps_no_profile_of_an_earlier_one(tmp_path: Path) -> None:
+    folder = made.Candidate().write(tmp_path)
+    (folder / "profile.json").write_text("{}")
+
+    assert _gate(tmp_path).body["profile"] is None
+    assert not (folder / "profile.json").exists()
+
+
+def _too_large(path: Path) -> None:
+    path.write_text('"' + "x" * (16 * 1024 * 1024) + '"')
+
+
+def _linked(path: Path) -> None:
+    (path.parent / "elsewhere").write_text("{}")
+    path.symlink_to(path.parent / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("leave", "why"),
+    [
+        pytest.param(lambda path: None, "left no profile.json", id="nothing"),
+        pytest.param(Path.mkdir, "left no profile.json", id="a folder"),
+        pytest.param(os.mkfifo, "left no profile.json", id="a pipe"),
+        pytest.param(_linked, "left no profile.json", id="a link"),
+        pytest.param(_too_large, "more than 16,777,216 bytes", id="too much"),
+        pytest.param(lambda path: path.write_text("[]"), "no JSON object", id="a list"),
+        pytest.param(lambda path: path.write_text('{"rows": 1'), "can't be read", id="half"),
+        pytest.param(lambda path: path.write_bytes(b'{"a": "\xff"}'), "can't be read", id="no text"),
+        pytest.param(lambda path: path.write_text("[" * 100_000), "can't be read", id="nested too deep"),
+    ],
+)
+def test_a_profile_that_cannot_be_kept_is_an_error(
+    leave: Callable[[Path], object], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the gate measured everything, the candidate would else be promoted without one."""
+    folder = made.Candidate().write(tmp_path)
+    measure = gate._gate_process.measure
+
+    def measured(group: Any, scratch: Path) -> list[measurement.Measurement]:
+        own = [one for one in group.asked if one.name == "profile"]
+        for one in own:
+            leave(one.inputs.workspace / "profile.json")
+        others = replace(group, asked=tuple(one for one in group.asked if one not in own))
+        held = {"gate": "profile", "holds": True, "message": ""}
+        return [*measure(others, scratch), *(measurement.Assertion(name=name, **held) for name in PROFILED if own)]
+
+    monkeypatch.setattr(gate._gate_process, "measure", measured)
+    found = _gate(tmp_path, made.with_gates(LEAST, profile=made.config().gates.profile))
+    (error,) = [j for j in found.body["judgements"] if j["outcome"] == "error"]
+
+    assert (error["gate"], error["name"]) == ("profile", "reference-profile")
+    assert why in error["reason"]
+    assert found.body["code"] == ExitCode.NOT_MEASURED
+    assert found.body["profile"] is None
+    assert not (folder / "profile.json").exists()
+
+
+def test_a_gate_that_did_not_run_to_its_end_has_one_error_and_no_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it may have left by then."""
+    made.Candidate().write(tmp_path)
+
+    def crashed(group: Any, _: Path) -> list[measurement.Measurement]:
+        for one in group.asked:
+            (one.inputs.workspace / "profile.json").write_text("{}")
+        return [measurement.Failure(gate=one.name, name=one.name, reason="it crashed") for one in group.asked]
+
+    monkeypatch.setattr(gate._gate_process, "measure", crashed)
+    found = _gate(tmp_path, made.with_gates(LEAST, profile=made.config().gates.profile))
+
+    assert [j["name"] for j in found.body["judgements"] if j["gate"] == "profile"] == ["profile"]
+    assert found.body["profile"] is None

@@ -106,6 +106,15 @@ def test_what_is_not_there_is_named_with_what_looks_like_it(
     assert found.startswith(complaint)
 
 
+def test_a_name_has_a_hundred_characters_at_most(project: Project) -> None:
+    """Longer ones do not fit into the ledger's tags and files; that the file is named otherwise is another matter."""
+    (longer,) = project.complaints(name=f"name: {'a' * 101} #")
+    (long,) = project.complaints(name=f"name: {'a' * 100} #")
+
+    assert "does not fit: at most 100 letters" in longer
+    assert "does not fit" not in long
+
+
 def test_complaints_about_what_is_said_and_about_what_is_missing_come_together(project: Project) -> None:
     (project.root / "test.csv").unlink()
 

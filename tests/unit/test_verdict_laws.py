@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from passmuster.config import Mode, Waiver
 from passmuster.errors import ExitCode
 from passmuster.measurement import Assertion, Estimate, Failure, Interval, Measurement, NotApplicable
-from passmuster.policy import DetectHarm, GatePolicy, Holds, NoHarm, Policy, Rule, Within
+from passmuster.policy import DetectEffect, DetectHarm, GatePolicy, Holds, NoHarm, Policy, Rule, Within
 from passmuster.verdict import NO_CHAMPION, Outcome, Verdict, judge
 
 TODAY = date(2026, 11, 23)
@@ -19,7 +19,7 @@ TODAY = date(2026, 11, 23)
 settings.register_profile("kernel", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("kernel")
 
-GATES, NAMES = ("a", "b", "performance"), ("x", "y", "x=1", "a", "b")
+GATES, NAMES = ("a", "b", "performance"), ("x", "y", "x=1", "a", "b", "a::x", "b::y")
 LET_THROUGH = {Outcome.PASS, Outcome.WAIVED, Outcome.SKIPPED}
 
 numbers = st.floats(-1, 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -58,6 +58,7 @@ rules = st.one_of(
     st.builds(Within, min=st.none() | numbers, max=st.none() | numbers),
     st.builds(NoHarm, margin=st.floats(-0.1, 0.1)),
     st.builds(DetectHarm, limit=st.floats(0, 0.1), detectable=st.none() | st.floats(0.01, 1)),
+    st.builds(DetectEffect, min=st.none() | numbers, max=st.none() | numbers),
     st.just(Holds()),
 )
 
@@ -74,6 +75,7 @@ def gate_policies(draw: st.DrawFn, gate: str) -> GatePolicy:
             st.dictionaries(st.sampled_from(NAMES), st.sampled_from((Mode.BLOCKING, Mode.ADVISORY)), max_size=1)
         ),
         accept=frozenset(draw(st.sets(st.just("known")))),
+        alarms=draw(st.booleans()),
     )
 
 
@@ -221,7 +223,7 @@ def test_a_policy_without_gates_does_not_promote() -> None:
 
 
 def _rule(rule: Rule, estimate: Estimate, false_alarms: float = 0.005) -> Outcome:
-    gate = GatePolicy(gate="a", mode=Mode.BLOCKING, expected=("x",), other=rule)
+    gate = GatePolicy(gate="a", mode=Mode.BLOCKING, expected=("x",), other=rule, alarms=True)
     policy = Policy(gates=(gate,), confidence=0.95, false_alarms=false_alarms)
     (found,) = judge([estimate], policy, compared=True, today=TODAY).judgements
     return found.outcome

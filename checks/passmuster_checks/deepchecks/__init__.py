@@ -1,1 +1,1 @@
-"""Deepchecks in its own process and environment: `client` asks, `runner.py` answers."""
+"""Gate `deepchecks`: `gate` measures, `client` asks, `runner` answers in an environment of its own."""

@@ -27,24 +27,23 @@ from passmuster.errors import PassmusterError, UsageError
 from passmuster.gates import Inputs
 from passmuster.measurement import Assertion, Failure, Measurement, NotApplicable
 
+GATE = "deepchecks"
+
 #: numpy 1, which Deepchecks needs, was never built for later ones.
 PYTHON = ">=3.11,<3.13"
 LOCK = Path(__file__).with_name("requirements.txt")
-RUNNER = Path(__file__).with_name("runner.py")
+RUNNER = Path(__file__).with_name("runner")
 
-#: Seconds for the import of Deepchecks and the reading of the data, before the first check.
-STARTUP = 300.0
-#: Seconds beyond a check's limit after which the runner ends itself; then nothing more is to be expected.
+#: Seconds beyond the gate's limit in which the runner, which keeps it, tells what it has.
 GRACE = 10.0
 #: Characters of the runner's log that an error quotes.
 LOG_TAIL = 1_500
 
 _ANSWER_SCHEMA = {
     "type": "object",
-    "required": ["gate", "name", "status", "reason", "message", "conditions", "value", "rows", "sampled", "seconds"],
+    "required": ["name", "status", "reason", "message", "conditions", "value", "rows", "sampled", "seconds"],
     "additionalProperties": False,
     "properties": {
-        "gate": {"type": "string"},
         "name": {"type": "string"},
         "status": {"enum": ["ran", "error", "not-applicable"]},
         "reason": {"type": "string"},
@@ -74,7 +73,6 @@ _ANSWER_SCHEMA = {
 class Asked:
     """One check that a policy names."""
 
-    gate: str
     name: str  #: Deepchecks' class
     options: Mapping[str, Any] = field(default_factory=dict)
     conditions: Mapping[str, Mapping[str, Any]]
@@ -96,27 +94,18 @@ class Request:
     predictions: Mapping[str, Path]  #: "train", "test" → Parquet: id, `label`, `prediction`, `proba_<class>` …
     classes: tuple[str | int, ...]  #: as in the names of the probabilities' columns; empty for regression
     checks: tuple[Asked, ...]
-    limits: Mapping[str, float]  #: gate → seconds for all its checks together
+    limit: float  #: seconds from the runner's start to the end of the last check
 
     def __post_init__(self) -> None:
-        names = [(asked.gate, asked.name) for asked in self.checks]
+        names = [asked.name for asked in self.checks]
         if twice := {name for name in names if names.count(name) > 1}:
             raise UsageError(f"asked of Deepchecks twice: {sorted(twice)}")
-        if missing := {gate for gate, _ in names} - set(self.limits):
-            raise UsageError(f"no time limit for the gates {sorted(missing)}")
-
-    def seconds(self) -> float:
-        """Return after how long the runner can have nothing more to say."""
-        spent = dict.fromkeys(self.limits, 0.0)
-        for asked in self.checks:
-            spent[asked.gate] += asked.timeout + GRACE
-        return STARTUP + sum(min(used, self.limits[gate] + GRACE) for gate, used in spent.items())
 
     def to_json(self) -> dict[str, Any]:
         """Return the request as the runner reads it."""
         return {
             "schema": "passmuster/deepchecks-request",
-            "version": 1,
+            "version": 2,
             "task": str(self.task),
             "label": self.label,
             "id": self.id,
@@ -129,7 +118,6 @@ class Request:
             "classes": list(self.classes),
             "checks": [
                 {
-                    "gate": asked.gate,
                     "name": asked.name,
                     "options": dict(asked.options),
                     "conditions": {name: dict(given) for name, given in asked.conditions.items()},
@@ -137,7 +125,7 @@ class Request:
                 }
                 for asked in self.checks
             ],
-            "limits": dict(self.limits),
+            "limit": self.limit,
         }
 
 
@@ -154,7 +142,6 @@ class Condition:
 class Answer:
     """How one check ended."""
 
-    gate: str
     name: str
     status: str  #: "ran", "error" or "not-applicable"
     reason: str = ""  #: a short code, where it did not run
@@ -167,29 +154,21 @@ class Answer:
 
 
 def request_for(inputs: Inputs) -> Request:
-    """Return what a model's config asks of Deepchecks, over all its gates that are not off.
+    """Return what a model's config asks of Deepchecks.
 
     Raises:
-        UsageError: a gate's list of checks is empty.
+        UsageError: no check is left to run.
     """
     config = inputs.config
-    sections = dict(
-        zip(curated.GATES, (config.gates.integrity, config.gates.train_test, config.gates.evaluation), strict=True)
+    gate = config.gates.deepchecks
+    named = curated.checks(config.task) if gate.checks is None else gate.checks
+    asked = tuple(
+        Asked(name=name, options=check.options, conditions=check.conditions, timeout=check.timeout)
+        for name, check in named.items()
+        if check.mode is not Mode.OFF
     )
-    asked: list[Asked] = []
-    for gate, section in sections.items():
-        if section.mode is Mode.OFF:
-            continue
-        named = section.checks
-        if named is None:
-            named = curated.checks(gate, task=config.task, has_time=config.data.time is not None)
-        if not named:
-            raise UsageError(f"{config.path}: gate {gate!r} names no check; nothing would be measured")
-        asked += [
-            Asked(gate=gate, name=name, options=check.options, conditions=check.conditions, timeout=check.timeout)
-            for name, check in named.items()
-            if check.mode is not Mode.OFF
-        ]
+    if not asked:
+        raise UsageError(f"{config.path}: gate 'deepchecks' names no check; nothing would be measured")
     data = config.data
     return Request(
         task=config.task,
@@ -202,8 +181,8 @@ def request_for(inputs: Inputs) -> Request:
         test=inputs.data["test"],
         predictions={split: inputs.predictions[split] for split in ("train", "test") if split in inputs.predictions},
         classes=() if config.task is Task.REGRESSION else _classes(inputs.predictions.get("test")),
-        checks=tuple(asked),
-        limits={gate: section.timeout for gate, section in sections.items()},
+        checks=asked,
+        limit=gate.timeout,
     )
 
 
@@ -243,8 +222,8 @@ def start(request: Request, *, folder: Path, python: Callable[[], Path] = enviro
     running = Running(request=request, folder=folder)
     try:
         (folder / "request.json").write_text(json.dumps(request.to_json(), allow_nan=False), encoding="utf-8")
-        command = [str(python()), str(RUNNER), str(folder / "request.json"), str(answers)]
-        running.begin(environments.without_network(command))
+        command = [str(python()), "-m", RUNNER.stem, str(folder / "request.json"), str(answers)]
+        running.begin(environments.without_network(command, [folder]))
     except (PassmusterError, OSError, ValueError) as exc:
         running.trouble = f"Deepchecks could not be started: {exc}"
     return running
@@ -266,7 +245,11 @@ class Running:
         """Start the process, in a session of its own so that it ends with all its children."""
         self._home = tempfile.mkdtemp(prefix="passmuster-deepchecks-")
         variables = environments.scrubbed(
-            Path(self._home), DISABLE_DEEPCHECKS_ANONYMOUS_TELEMETRY="1", MPLBACKEND="agg", PYTHONWARNINGS="ignore"
+            Path(self._home),
+            DISABLE_DEEPCHECKS_ANONYMOUS_TELEMETRY="1",
+            MPLBACKEND="agg",
+            PYTHONPATH=str(RUNNER.parent),
+            PYTHONWARNINGS="ignore",
         )
         with (self.folder / "runner.log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -291,11 +274,11 @@ class Running:
         if self._process is None:
             return self.trouble or "Deepchecks was not started"
         try:
-            left = self._began + self.request.seconds() - time.monotonic()
+            left = self._began + self.request.limit + GRACE - time.monotonic()
             code = self._process.wait(timeout=max(left, 0.0))
         except subprocess.TimeoutExpired:
             self.stop()
-            return f"Deepchecks was stopped: it did not end within {self.request.seconds():g} s"
+            return f"Deepchecks was stopped: it did not end within {self.request.limit:g} s, the gate's time limit"
         self.stop()
         if code == 0:
             return "Deepchecks ended without an answer"
@@ -303,18 +286,15 @@ class Running:
         log = (self.folder / "runner.log").read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:].strip()
         return f"Deepchecks ended {how}; its log ends: {log or '(empty)'}"
 
-    def _answer(
-        self, asked: Asked, said: Mapping[tuple[str, str], list[Any]], begun: set[tuple[str, str]], ended: str
-    ) -> Answer:
-        key = (asked.gate, asked.name)
-        found = said.get(key, [])
+    def _answer(self, asked: Asked, said: Mapping[str, list[Any]], begun: set[str], ended: str) -> Answer:
+        found = said.get(asked.name, [])
         if len(found) > 1:
             return _error(asked, "answered-twice", f"Deepchecks' runner gave {len(found)} answers to one question")
         if found:
             return _believed(asked, found[0])
         if self._process is None:
             return _error(asked, "not-started", ended)
-        if key in begun:
+        if asked.name in begun:
             return _error(asked, "killed", f"it did not end (its time limit is {asked.timeout:g} s). {ended}")
         return _error(asked, "not-run", ended)
 
@@ -336,15 +316,15 @@ class Running:
         self.stop()
 
 
-def _read(file: Path) -> tuple[dict[tuple[str, str], list[Any]], set[tuple[str, str]]]:
+def _read(file: Path) -> tuple[dict[str, list[Any]], set[str]]:
     """Return the answers by check, and the checks that were begun; half a line, as of a killed runner, is none."""
-    said: dict[tuple[str, str], list[Any]] = {}
-    begun: set[tuple[str, str]] = set()
+    said: dict[str, list[Any]] = {}
+    begun: set[str] = set()
     for line in _lines(file):
-        if isinstance(line.get("started"), list):
-            begun.add(tuple(map(str, line["started"])))  # type: ignore[arg-type]  # any other length matches none
+        if "started" in line:
+            begun.add(str(line["started"]))
         else:
-            said.setdefault((str(line.get("gate")), str(line.get("name"))), []).append(line)
+            said.setdefault(str(line.get("name")), []).append(line)
     return said, begun
 
 
@@ -382,7 +362,7 @@ def _believed(asked: Asked, line: dict[str, Any]) -> Answer:
 
 
 def _error(asked: Asked, reason: str, message: str) -> Answer:
-    return Answer(gate=asked.gate, name=asked.name, status="error", reason=reason, message=message)
+    return Answer(name=asked.name, status="error", reason=reason, message=message)
 
 
 def measurement(answer: Answer) -> Measurement:
@@ -393,18 +373,18 @@ def measurement(answer: Answer) -> Measurement:
         "rows": dict(answer.rows),
         "sampled": answer.sampled,
     }
-    gate, name = answer.gate, answer.name
+    name = answer.name
     if answer.status == "not-applicable":
-        return NotApplicable(gate=gate, name=name, reason=answer.reason, message=answer.message)
+        return NotApplicable(gate=GATE, name=name, reason=answer.reason, message=answer.message)
     failed = [found for found in answer.conditions if found.category != "PASS"]
     broken = [found for found in failed if found.category not in ("FAIL", "WARN")]
     if answer.status != "ran" or not answer.conditions:
         reason = f"{answer.reason or 'no-condition'}: {answer.message or 'no condition was judged'}"
-        return Failure(gate=gate, name=name, reason=reason)
+        return Failure(gate=GATE, name=name, reason=reason)
     if broken:
-        return Failure(gate=gate, name=name, reason=f"condition-crashed: {_text(broken)}", details=details)
+        return Failure(gate=GATE, name=name, reason=f"condition-crashed: {_text(broken)}", details=details)
     return Assertion(
-        gate=gate, name=name, holds=not failed, message=_text(failed or answer.conditions), details=details
+        gate=GATE, name=name, holds=not failed, message=_text(failed or answer.conditions), details=details
     )
 
 

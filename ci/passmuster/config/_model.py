@@ -102,8 +102,8 @@ POSITIVE = Bounds(minimum=0, exclusive=True)
 NOT_NEGATIVE = Bounds(minimum=0)
 #: MLflow's and GTO's rules for names, both at once; also fit for a file's name.
 NAME = Matches(
-    pattern="[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?",
-    words="letters, digits, `-` and `_`, beginning and ending with a letter or digit",
+    pattern="[A-Za-z0-9]([A-Za-z0-9_-]{0,98}[A-Za-z0-9])?",
+    words="at most 100 letters, digits, `-` and `_`, beginning and ending with a letter or digit",
 )
 #: Handed to git and DVC as an argument, so it must not look like an option.
 ARGUMENT = Matches(pattern=r"[^-\s].*", words="not beginning with `-` or a space")
@@ -154,6 +154,8 @@ class Column:
     type: Annotated[ColumnType, "What the column holds."]
     nullable: Annotated[bool, "Whether a value may be missing."] = False
     categories: Annotated[tuple[str, ...] | None, "The only values allowed.", NonEmpty(), AsWritten()] = None
+    min: Annotated[float | None, "The least number allowed."] = None
+    max: Annotated[float | None, "The greatest number allowed."] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,12 +233,15 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class ChecksGate(Gate):
-    """A gate whose measurements are checks of Deepchecks."""
+    """Checks of Deepchecks. Advisory unless it says otherwise: their limits know no interval, and what must not happen
+    is asked by a gate that does.
+    """
 
-    timeout: Annotated[float, "Seconds that all its checks may take together.", POSITIVE] = 300.0
+    mode: Annotated[Mode, "As for every gate; without a word of the config it only advises."] = Mode.ADVISORY
+    timeout: Annotated[float, "Seconds for all of it: Deepchecks' start and every check.", POSITIVE] = 120.0
     checks: Annotated[
         Mapping[str, Check] | None,
-        "The checks by Deepchecks' class names. Not given: the curated list of `docs/gates.md`.",
+        "The checks by Deepchecks' class names, of any of its suites. Not given: the curated list of `docs/gates.md`.",
         NonEmpty(),
     ] = None
 
@@ -256,18 +261,147 @@ class ChampionGate(Gate):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentsGate(Gate):
-    """Candidate against champion within each value of the declared columns: the *detect harm* rule."""
+class ProfileGate(Gate):
+    """The statistics of every column, in every split, against the config and against the reference."""
+
+    null_rise: Annotated[
+        float,
+        "A column may have more missing values than the reference by this share of its rows.",
+        Bounds(minimum=0, maximum=1),
+    ] = 0.05
+    sentinel: Annotated[
+        float,
+        "The least share of a column's rows with which one value at its edge, far from the others, counts as a "
+        "sentinel such as -999.",
+        Bounds(minimum=0, maximum=1, exclusive=True),
+    ] = 0.001
+    outside: Annotated[
+        float, "The share of a column's rows that may lie outside the reference's range.", Bounds(minimum=0, maximum=1)
+    ] = 0.01
+    ignore: Annotated[tuple[str, ...], "Columns that are profiled, but not judged."] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeakageGate(Gate):
+    """What the test rows could have told to the training."""
+
+    limit: Annotated[
+        float,
+        "The share of test rows that may be training rows, beyond what the rows' own repetitions explain.",
+        Bounds(minimum=0, maximum=1),
+    ] = 0.001
+    duplicates: Annotated[
+        float,
+        "The share of a split's rows that may repeat another, the id apart. Raise it where rows repeat by nature.",
+        Bounds(minimum=0, maximum=1),
+    ] = 0.01
+    predictor: Annotated[
+        float,
+        "How well one feature alone may tell the label: ROC AUC, or the share of variance explained in regression.",
+        Bounds(minimum=0.5, maximum=1),
+    ] = 0.99
+    unavailable: Annotated[
+        tuple[str, ...], "Columns that are not known yet when the model is asked; it must not take them."
+    ] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftGate(Gate):
+    """How far the distributions are apart: the *detect harm* rule on effect sizes."""
+
+    limits: Annotated[
+        Mapping[str, float],
+        "The largest effect by its name in `docs/statistics.md`. Those that are not named are shown, not judged.",
+        NonEmpty(),
+    ] = field(
+        default_factory=lambda: {
+            "kolmogorov_smirnov": 0.15,
+            "total_variation": 0.15,
+            "share_ratio": 3.0,
+            "null_share": 0.1,
+            "domain_auc": 0.7,
+        }
+    )
+    ignore: Annotated[tuple[str, ...], "Columns that drift by their nature, such as a date; shown, not judged."] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlicesGate(Gate):
+    """Candidate against champion, and against the reference, within every slice: the *detect harm* rule."""
 
     columns: Annotated[
-        tuple[str, ...], "Columns whose values are the segments. Not given: the protected and the categorical ones."
+        tuple[str, ...], "Columns whose values and ranges are the slices. Not given: all but the id."
     ] = ()
     metric: Annotated[str | None, "A scikit-learn name. Not given: the first of gate `champion`."] = None
-    limit: Annotated[float, "A segment may be worse than under the champion by this.", NOT_NEGATIVE] = 0.02
-    min_rows: Annotated[int, "Smaller segments are listed, not judged.", Bounds(minimum=2)] = 50
+    limit: Annotated[float, "A slice may be worse than under the champion by this.", NOT_NEGATIVE] = 0.02
+    reference_limit: Annotated[float, "A slice may be worse than in the reference data by this.", NOT_NEGATIVE] = 0.1
+    min_rows: Annotated[int, "Smaller slices are counted, not judged.", Bounds(minimum=2)] = 50
+    bins: Annotated[int, "Quantile bins of a column of numbers.", Bounds(minimum=2, maximum=100)] = 10
+    pairs: Annotated[
+        int,
+        "The most telling columns, whose values are also taken in pairs; 0: no pairs.",
+        Bounds(minimum=0, maximum=20),
+    ] = 5
     detectable: Annotated[
-        float | None, "Where the rows could not have shown a loss of this size, the segment is inconclusive.", POSITIVE
+        float | None, "Where the rows could not have shown a loss of this size, the slice is inconclusive.", POSITIVE
     ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationGate(Gate):
+    """Whether probabilities mean what they say; for classifiers."""
+
+    bins: Annotated[int, "Bins of equally many rows.", Bounds(minimum=2, maximum=100)] = 10
+    limit: Annotated[float, "The largest expected calibration error.", Bounds(minimum=0, maximum=1, exclusive=True)] = (
+        0.1
+    )
+    worse: Annotated[
+        float, "It may be larger than the champion's by this.", Bounds(minimum=0, maximum=1, exclusive=True)
+    ] = 0.03
+
+
+@dataclass(frozen=True, kw_only=True)
+class FairnessGate(Gate):
+    """Rates by group, for the protected columns. Advisory unless it says otherwise: which criterion counts is chosen by
+    law and purpose, and a limit that nobody chose must not decide.
+    """
+
+    mode: Annotated[Mode, "As for every gate; without a word of the config it only advises."] = Mode.ADVISORY
+    columns: Annotated[tuple[str, ...], "Not given: the protected ones."] = ()
+    limits: Annotated[Mapping[str, Limit], "Limits by fairlearn's names of metrics.", NonEmpty()] = field(
+        default_factory=lambda: {
+            "demographic_parity_ratio": Limit(min=0.8),
+            "equalized_odds_difference": Limit(max=0.2),
+        }
+    )
+    min_rows: Annotated[int, "Smaller groups are listed, not judged.", Bounds(minimum=2)] = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What a wrong decision costs, in the owner's own unit."""
+
+    false_positive: Annotated[float, "Of a negative that is taken for a positive.", NOT_NEGATIVE] = 1.0
+    false_negative: Annotated[float, "Of a positive that is taken for a negative.", NOT_NEGATIVE] = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionGate(Gate):
+    """What is decided at the deployed threshold, for binary classifiers; off until limits or rules are named."""
+
+    threshold: Annotated[
+        float | None,
+        "Of the positive class's probability, from which a row counts as positive. Not given: as the model predicts.",
+        Bounds(minimum=0, maximum=1),
+    ] = None
+    costs: Annotated[Costs, "Gives the metric `cost`, per row."] = field(default_factory=Costs)
+    limits: Annotated[
+        Mapping[str, Limit],
+        "Absolute limits: `recall_score`, `precision_score`, `false_positive_rate`, `selection_rate`, `cost`.",
+    ] = field(default_factory=dict)
+    rules: Annotated[Mapping[str, Comparison], "What to prove against the champion, by the same names."] = field(
+        default_factory=dict
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,18 +457,28 @@ class Gates:
     schema: Annotated[
         Gate, "Columns, types, missing values and categories against the config and the MLflow signature."
     ] = field(default_factory=Gate)
-    integrity: Annotated[ChecksGate, "Deepchecks' data integrity checks on train and test."] = field(
-        default_factory=ChecksGate
+    profile: Annotated[ProfileGate, "The statistics of every column, against the config and the reference."] = field(
+        default_factory=ProfileGate
     )
-    train_test: Annotated[ChecksGate, "Deepchecks' comparison of train and test: leakage, new categories, drift."] = (
-        field(default_factory=ChecksGate)
+    leakage: Annotated[LeakageGate, "What the test rows could have told to the training."] = field(
+        default_factory=LeakageGate
     )
-    evaluation: Annotated[ChecksGate, "Deepchecks' model evaluation on the predictions."] = field(
+    drift: Annotated[DriftGate, "How far train, test and reference are apart."] = field(default_factory=DriftGate)
+    deepchecks: Annotated[ChecksGate, "Checks of Deepchecks on train, test and the predictions."] = field(
         default_factory=ChecksGate
     )
     performance: Annotated[PerformanceGate, "Absolute limits on metrics, each with its interval."]
     champion: Annotated[ChampionGate, "Candidate against champion, paired."]
-    segments: Annotated[SegmentsGate, "The same by segments."] = field(default_factory=SegmentsGate)
+    slices: Annotated[SlicesGate, "The same within every slice of the rows."] = field(default_factory=SlicesGate)
+    calibration: Annotated[CalibrationGate, "Whether probabilities mean what they say."] = field(
+        default_factory=CalibrationGate
+    )
+    fairness: Annotated[FairnessGate, "Rates by group, for the protected columns."] = field(
+        default_factory=FairnessGate
+    )
+    decision: Annotated[DecisionGate, "What is decided at the deployed threshold."] = field(
+        default_factory=lambda: DecisionGate(mode=Mode.OFF)
+    )
     environment: Annotated[EnvironmentGate, "Lock, Python and platform of the re-run."] = field(
         default_factory=EnvironmentGate
     )

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from passmuster.config._complaints import nearest, shown
-from passmuster.config._model import Compare, Gates, Limit, Mode, ModelConfig, Task
+from passmuster.config._model import ColumnType, Compare, Comparison, Gates, Limit, Mode, ModelConfig, Task
 from passmuster.config._reader import BROKEN, Path, Reading, fields_of
 
 Complaints = Iterator[tuple[Path, str]]
@@ -77,9 +77,66 @@ def _columns(config: ModelConfig) -> Complaints:
     yield from _unknown(named, data.columns, "is not in `data.columns`")
 
 
-def _segments(config: ModelConfig) -> Complaints:
-    named = _numbered(("gates", "segments", "columns"), config.gates.segments.columns)
-    yield from _unknown(named, config.data.columns, "is not in `data.columns`")
+def _gates_columns(config: ModelConfig) -> Complaints:
+    gates = config.gates
+    lists = {
+        ("profile", "ignore"): gates.profile.ignore,
+        ("leakage", "unavailable"): gates.leakage.unavailable,
+        ("drift", "ignore"): gates.drift.ignore,
+        ("slices", "columns"): gates.slices.columns,
+        ("fairness", "columns"): gates.fairness.columns,
+    }
+    for path, names in lists.items():
+        yield from _unknown(_numbered(("gates", *path), names), config.data.columns, "is not in `data.columns`")
+
+
+def _ranges(config: ModelConfig) -> Complaints:
+    for name, column in _readable(config.data.columns):
+        at = ("data", "columns", name)
+        if (column.min, column.max) == (None, None):
+            continue
+        if column.type not in (ColumnType.INTEGER, ColumnType.NUMBER):
+            yield at, f"only numbers have `min` and `max`; the type here is `{column.type}`"
+        elif column.min is not None and column.max is not None and column.min > column.max:
+            yield at, f"no number is at least {column.min:g} and at most {column.max:g}"
+
+
+def _effects(config: ModelConfig) -> Complaints:
+    from passmuster.metrics import EFFECTS
+
+    path = ("gates", "drift", "limits")
+    limits = config.gates.drift.limits
+    yield from _unknown({(*path, name): name for name in limits}, EFFECTS, "is not an effect that drift is measured by")
+    for name, limit in _readable(limits):
+        if limit <= 0:
+            yield (*path, name), f"{limit:g} is too small; it must be more than 0"
+
+
+def _groups(config: ModelConfig) -> Complaints:
+    from passmuster.metrics import FAIRNESS
+
+    path = ("gates", "fairness", "limits")
+    limits = config.gates.fairness.limits
+    yield from _unknown({(*path, name): name for name in limits}, FAIRNESS, "is not a metric of fairness")
+    for name, limit in _readable(limits):
+        yield from _limit((*path, name), limit)
+    if config.gates.fairness.columns and config.task != Task.BINARY:
+        yield ("gates", "fairness", "columns"), f"rates by group need task `binary`; the task here is `{config.task}`"
+
+
+def _decisions(config: ModelConfig) -> Complaints:
+    from passmuster.metrics import DECISION
+
+    gate = config.gates.decision
+    for key, named in (("limits", gate.limits), ("rules", gate.rules)):
+        yield from _unknown({("gates", "decision", key, name): name for name in named}, DECISION, "is not measured")
+    for name, limit in _readable(gate.limits):
+        yield from _limit(("gates", "decision", "limits", name), limit)
+    yield from _comparisons_of(("gates", "decision", "rules"), gate.rules)
+    if gate.mode != Mode.OFF and not (gate.limits or gate.rules):
+        yield ("gates", "decision"), "say what must hold, by `limits` or `rules`; or turn it off: `mode: off`"
+    if gate.mode != Mode.OFF and config.task != Task.BINARY:
+        yield ("gates", "decision"), f"a threshold decides between two classes; the task here is `{config.task}`"
 
 
 def _roles(config: ModelConfig) -> Complaints:
@@ -100,8 +157,8 @@ def _compared_metrics(config: ModelConfig) -> Complaints:
     yield from _unknown_metrics(config, {(*path, name): name for name in config.gates.champion.rules})
 
 
-def _segment_metric(config: ModelConfig) -> Complaints:
-    yield from _unknown_metrics(config, {("gates", "segments", "metric"): config.gates.segments.metric})
+def _slices_metric(config: ModelConfig) -> Complaints:
+    yield from _unknown_metrics(config, {("gates", "slices", "metric"): config.gates.slices.metric})
 
 
 def _unknown_metrics(config: ModelConfig, named: Mapping[Path, str | None]) -> Complaints:
@@ -129,10 +186,14 @@ def _limit(path: Path, limit: Limit) -> Complaints:
 
 
 def _comparisons(config: ModelConfig) -> Complaints:
-    for name, rule in _readable(config.gates.champion.rules):
+    yield from _comparisons_of(("gates", "champion", "rules"), config.gates.champion.rules)
+
+
+def _comparisons_of(path: Path, rules: Mapping[str, Comparison]) -> Complaints:
+    for name, rule in _readable(rules):
         if (rule.margin is None) == (rule.better_by is None):
             both = "both are here" if rule.margin is not None else "none is here"
-            yield ("gates", "champion", "rules", name), f"say `margin` or `better-by`, one of the two; {both}"
+            yield (*path, name), f"say `margin` or `better-by`, one of the two; {both}"
 
 
 def _outputs(config: ModelConfig) -> Complaints:
@@ -200,11 +261,15 @@ _RULES: tuple[Callable[[ModelConfig], Complaints], ...] = (
     _positive,
     _positive_is_a_category,
     _columns,
-    _segments,
+    _gates_columns,
+    _ranges,
+    _effects,
+    _groups,
+    _decisions,
     _roles,
     _limited_metrics,
     _compared_metrics,
-    _segment_metric,
+    _slices_metric,
     _limits,
     _user_limits,
     _comparisons,
