@@ -19,8 +19,8 @@ GATE = "profile"
 #: The file: in the gate's workspace, in the model's folder, and beside the records in MLflow.
 FILE = "profile.json"
 
-#: Bytes of one; a table of 500 columns gives a few million.
-LARGEST = 16 * 1024 * 1024
+#: Bytes of one, as the engine reads them; a table of 500 columns gives a few million.
+LARGEST = 64 * 1024 * 1024
 
 
 def left(workspace: Path) -> str:

@@ -221,7 +221,7 @@ def measurements(*, regression: bool = False, first: bool = False) -> list[Measu
 
 
 #: The level of intervals that are one of many, wide enough for each gate's share of the budget.
-SIMULTANEOUS = 0.9999
+SIMULTANEOUS = 0.999995
 
 
 def drift(columns: Mapping[str, tuple[str, float]] | None = None, pair: str = "train-test") -> list[Measurement]:
@@ -377,7 +377,7 @@ def replaced(found: Iterable[Measurement], *others: Measurement) -> list[Measure
 def _failing(found: list[Measurement]) -> list[Measurement]:
     return replaced(
         found,
-        slice_("Job=part-time", -0.094, 0.0188, 181, champion=0.799),
+        slice_("Job=part-time", -0.094, 0.0155, 181, champion=0.799),
         estimate("champion", "brier_score_loss", 0.0003, 0.0035, 891, champion=0.1372, less_is_better=True),
         Assertion(
             gate="deepchecks",

@@ -414,7 +414,7 @@ def test_a_verdict_without_the_gate_keeps_no_profile_of_an_earlier_one(tmp_path:
 
 
 def _too_large(path: Path) -> None:
-    path.write_text('"' + "x" * (16 * 1024 * 1024) + '"')
+    path.write_text('"' + "x" * (64 * 1024 * 1024) + '"')
 
 
 def _linked(path: Path) -> None:

@@ -44,6 +44,7 @@ STATUSES = {
     "failing": (Status.FAILS, ExitCode.GATE_FAILED),
     "inconclusive": (Status.UNDECIDED, ExitCode.INCONCLUSIVE),
     "error": (Status.NOT_JUDGED, ExitCode.NOT_MEASURED),
+    "no-deepchecks": (Status.PASSES, ExitCode.OK),
     "not-reproducible": (Status.NOT_REPRODUCIBLE, ExitCode.NOT_REPRODUCIBLE),
 }
 
@@ -105,6 +106,21 @@ def test_every_format_says_the_status_and_the_model(told: Told, name: str) -> No
     assert f"<title>{records.MODEL} {facts.status.value.replace(chr(39), '&#39;')}" in report.html(facts)
 
 
+def test_an_advisory_gate_that_could_not_be_measured_blocks_nothing_and_is_shown_as_an_error(told: Told) -> None:
+    facts = told("no-deepchecks")
+    shown = every_format(facts)
+    cases = {
+        case.get("classname"): [child.tag for child in case] for case in ET.fromstring(shown["junit"]).iter("testcase")
+    }
+
+    assert not any(j.blocks for j in facts.judgements)
+    for name, text in shown.items():
+        assert "Deepchecks could not be started" in " ".join(text.split()), name
+    assert "error (advisory)" in shown["markdown"]
+    assert re.search(r"deepchecks \(advisory\) .*error", shown["text"])
+    assert cases["deepchecks"] == ["skipped"]
+
+
 def test_a_first_model_says_that_nothing_was_compared(told: Told) -> None:
     facts = told("first")
 
@@ -115,7 +131,7 @@ def test_a_first_model_says_that_nothing_was_compared(told: Told) -> None:
 def test_what_only_advises_is_counted_apart(told: Told) -> None:
     facts = told("failing")
 
-    assert _rows.gate_counts(facts) == "9 gates: 1 fail, 1 inconclusive, 6 pass, 1 advisory fail"
+    assert _rows.gate_counts(facts) == "13 gates: 1 fail, 1 inconclusive, 10 pass, 1 advisory fail"
     assert "1 fail (advisory)" in re.sub(r"<[^>]*>", "", report.html(facts))
 
 
@@ -146,7 +162,7 @@ def test_why_is_the_worst_blocking_judgement_with_its_interval(told: Told) -> No
 
     why = _rows.why(facts)
 
-    assert why.text.startswith("ROC AUC in Job=part-time is worse than the champion's: gain −0.094 (99.8 % interval")
+    assert why.text.startswith("ROC AUC in Job=part-time is worse than the champion's: gain −0.094 (99.9995 % interval")
     assert why.more == "and 1 more blocking outcome"
 
 
@@ -172,7 +188,7 @@ def test_a_policy_that_the_commit_changes_is_warned_of(told: Told) -> None:
     facts = told("failing")
 
     for name, text in every_format(facts).items():
-        assert "gates.segments.limit" in text or name == "junit", name
+        assert "gates.slices.limit" in text or name == "junit", name
 
 
 def test_what_changed_compares_with_the_champions_own_record(told: Told) -> None:
@@ -390,7 +406,7 @@ def test_junit_has_a_suite_for_each_gate_and_only_passes_without_a_child(told: T
         assert (cases[judgement.gate, judgement.name] == []) is (judgement.outcome is Outcome.PASS)
     assert cases["champion", "brier_score_loss"] == ["failure"]
     assert suites.find(".//testcase[@name='brier_score_loss']/failure").get("type") == "inconclusive"  # type: ignore[union-attr]
-    assert cases["evaluation", "TrainTestPerformance"] == ["skipped"]
+    assert cases["deepchecks", "TrainTestPerformance"] == ["skipped"]
     assert (suites.get("tests"), suites.get("failures"), suites.get("errors")) == (str(len(facts.judgements)), "2", "0")
 
 
@@ -415,7 +431,7 @@ def test_html_asks_for_nothing_and_runs_nothing(told: Told) -> None:
 
         assert "default-src 'none'" in page
         assert not re.search(
-            r"(?i)<(?:script|img|link|iframe|object|form)|\son\w+=|(?:src|href|style)=|https?://|@import|url\(", page
+            r"(?i)<(?:script|img|link|iframe|object|form)|\s(?:on\w+|src|href|style)=|https?://|@import|url\(", page
         )
 
 
@@ -433,23 +449,26 @@ def test_html_has_the_plots_that_the_records_hold_numbers_for(told: Told) -> Non
     binary = report.html(told("passing"))
     regression = report.html(told("regression"))
 
-    assert "<h3>ROC</h3>" in binary and "<h3>Reliability</h3>" in binary and "FeatureDrift" in binary
+    assert "<h3>ROC</h3>" in binary and "<h3>Reliability</h3>" in binary and "<h2>Drift</h2>" in binary
     assert "<h3>Residuals</h3>" in regression and "<h3>ROC</h3>" not in regression
-    assert binary.count('<svg class="forest"') == 2 + 5 + 2  # comparisons, segments, one axis each
+    assert (
+        binary.count('<svg class="forest"') == 4 + 5 + 2 + 3
+    )  # comparisons, slices, against the reference, their axes
+    assert binary.count('<svg class="pair"') == len(records.DRIFT)
 
 
 # --- hostile and huge --------------------------------------------------------------------------------------------
 
-EVIL = "<script>alert(1)</script>|@org/team [x](http://evil.example) `\n# passes\u202e\x1b[31m #1"
+EVIL = "{x}<script>alert(1)</script>|@org/team [x](http://evil.example) `\n# passes\u202e\x1b[31m #1"
 
 
 def hostile(root: Path, count: int, text: str = EVIL) -> report.ReportFacts:
-    """Facts in which every text that others write is hostile, with 50 failing segments and `count` more."""
+    """Facts in which every text that others write is hostile, with 50 failing slices and `count` more."""
     gate = "user" + text[:40]
     rules = Policy(
         gates=(
             GatePolicy(gate=gate, mode=Mode.BLOCKING, expected=(), other=Holds()),
-            GatePolicy(gate="segments", mode=Mode.BLOCKING, expected=(), other=DetectHarm(limit=0.02)),
+            GatePolicy(gate="slices", mode=Mode.BLOCKING, expected=(), other=DetectHarm(limit=0.02), alarms=True),
         ),
         confidence=0.95,
         false_alarms=0.005,
@@ -458,8 +477,7 @@ def hostile(root: Path, count: int, text: str = EVIL) -> report.ReportFacts:
         Assertion(gate=gate, name=f"{text[:200]}{i}", holds=False, message=text) for i in range(count)
     ]
     found += [
-        records.estimate("segments", f"{text[:50]}={i}", -0.5, 0.01, 100, level=0.999999, champion=0.9)
-        for i in range(50)
+        records.estimate("slices", f"{text[:50]}={i}", -0.5, 0.01, 100, level=0.999999, champion=0.9) for i in range(50)
     ]
     lines = [text] * min(count, 300)
     small = report.facts(records.write(root / "credit-default", found[-1:], rules, changes=lines[:3], off=lines[:3]))
@@ -579,7 +597,7 @@ def test_a_difference_of_nothing_is_a_point_on_zero() -> None:
 def test_the_limit_is_read_from_the_kernels_own_words(told: Told) -> None:
     facts = told("failing")
 
-    bounds = {j.name: _rows.bound(j) for j in (*_rows.comparisons(facts), *_rows.segments(facts))}
+    bounds = {j.name: _rows.bound(j) for j in (*_rows.comparisons(facts), *_rows.slices(facts))}
 
     assert bounds["roc_auc_score"] == -0.01
     assert bounds["Job=part-time"] == -0.02
@@ -605,9 +623,10 @@ def test_the_limit_is_read_from_the_kernels_own_words(told: Told) -> None:
     ],
 )
 def test_curves_that_are_malformed_are_left_out(tmp_path: Path, curves: Any) -> None:
-    found = records.measurements()
-    broken = records.estimate("performance", "roc_auc_score", 0.8439, 0.0135, 891, details={"curves": curves})
-    facts = report.facts(records.write(tmp_path / "credit-default", records.replaced(found, broken), records.policy()))
+    broken = records.estimate("performance", "r2_score", 0.61, 0.012, 1972, details={"curves": curves})
+    other = records.estimate("performance", "root_mean_squared_error", 1.91, 0.03, 1972)
+    found = records.replaced(records.measurements(regression=True), broken, other)
+    facts = report.facts(records.write(tmp_path / "credit-default", found, records.policy(regression=True)))
 
     assert facts.status is Status.PASSES
     assert _curves.figures(facts) == []

@@ -24,14 +24,18 @@ class Step:
 _FAILS: Mapping[str, str] = {
     "schema": "make the preparation give what data.columns in the model's config says, or change the contract where "
     "the new data is right",
-    "integrity": "look at the rows that the check names, and mend them where they are prepared, not in the file",
-    "train-test": "look for what train and test share (leakage), or in what they differ (drift, new values), in the "
-    "stage that splits them",
-    "evaluation": "compare train and test quality; a large gap is most often over-fitting",
+    "profile": "mend the export, join or encoding that leaves such values, in the stage that prepares the data",
+    "leakage": "split so that no row, id or time is on both sides, and leave out the feature that gives the label away",
+    "drift": "see how these rows came to be; where the world has changed, bring a reference that shows it, or name the "
+    "column under `ignore` on the base branch",
+    "deepchecks": "look at the rows that the check names, and mend them where they are prepared, not in the file",
     "performance": "the metric misses its absolute limit: see what changed in data and parameters, or show on the base "
     "branch why the limit should be another",
     "champion": "the champion is better: see what changed since, and undo it or improve on it",
-    "segments": "look at the rows of this segment alone, and at the features whose change touches them",
+    "slices": "look at the rows of this slice alone, and at the features whose change touches them",
+    "calibration": "look at the reliability curve; calibrate on rows of their own, or undo the resampling's effect",
+    "fairness": "look at which rate differs, and whether the labels themselves are fair",
+    "decision": "choose the threshold again on validation rows, by what mistakes cost",
     "environment": "make lock, Python and platform of the re-run those that the policy asks for; then reproduce again",
     "artifact": "save the model without the files or types that are named, or declare them as trusted",
     "behaviour": "run the test that fails on its own; its message says which answer of the model it did not expect",

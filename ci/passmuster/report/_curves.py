@@ -1,18 +1,17 @@
-"""Curves and drift that gates leave in the details of their measurements; what is malformed is left out."""
+"""Curves that gates leave in the details of their measurements; what is malformed is left out."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 from markupsafe import Markup
 
 from passmuster.report import _plot, _rows
+from passmuster.report._escape import clean
 from passmuster.report._facts import ReportFacts
-from passmuster.report._plot import Curve
-from passmuster.verdict import number
+from passmuster.report._plot import Curve, Whiskers
 
 #: Most points of a curve that are drawn.
 MOST_POINTS = 200
@@ -30,22 +29,15 @@ class Figure:
     models: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Drift:
-    """How far one column (or the label, or the predictions) has moved."""
-
-    name: str
-    score: float
-    method: str
-    check: str
-    css: str
-
-
 def figures(facts: ReportFacts) -> list[Figure]:
     """Return the plots of both models that the records hold curves for."""
     found = _curves(facts)
+    measured = _calibration(facts)
     makers = {"roc": _roc, "reliability": _reliability, "residuals": _residuals}
-    return [make(found[kind]) for kind, make in makers.items() if found.get(kind)]
+    drawn = {kind: make(found[kind]) for kind, make in makers.items() if found.get(kind)}
+    if measured:
+        drawn["reliability"] = measured  # its bins are those that the gate judges by, and have intervals
+    return [drawn[kind] for kind in makers if kind in drawn]
 
 
 def _curves(facts: ReportFacts) -> dict[str, dict[str, Curve]]:
@@ -63,19 +55,40 @@ def _curves(facts: ReportFacts) -> dict[str, dict[str, Curve]]:
     return found
 
 
+def _calibration(facts: ReportFacts) -> Figure | None:
+    """Return the reliability curves of gate `calibration`: of both models where it compared them."""
+    best: Figure | None = None
+    for judgement in facts.judgements:
+        details = _rows.mapping(judgement.measurement.details)
+        if judgement.gate != "calibration":
+            continue
+        raw = _rows.mapping(details.get("reliability"))
+        lines = {model: curve for model in _MODELS if (curve := _points(raw.get(model), unit=True))}
+        if lines and (best is None or len(lines) > len(best.models)):
+            of = details.get("probability_of")
+            ends = {model: _whiskers(raw[model]) for model in lines}
+            best = _reliability(lines, ends, f" of {clean(of, 40)}" if isinstance(of, str) else "")
+    return best
+
+
+def _whiskers(raw: list[Any]) -> Whiskers:
+    """Return (x, low, high) of points that have an interval: mean predicted, observed, rows, low, high."""
+    return [
+        (float(point[0]), float(point[3]), float(point[4]))
+        for point in raw[:MOST_POINTS]
+        if len(point) == 5 and all(_rows.is_number(x) for x in point) and 0 <= point[3] <= point[4] <= 1
+    ]
+
+
 def _points(raw: Any, *, unit: bool) -> Curve:
     if not isinstance(raw, list) or not 2 <= len(raw) <= 10 * MOST_POINTS:
         return ()
-    if not all(isinstance(p, list) and len(p) >= 2 and all(_is_number(x) for x in p[:2]) for p in raw):
+    if not all(isinstance(p, list) and len(p) >= 2 and all(_rows.is_number(x) for x in p[:2]) for p in raw):
         return ()
     curve = [(float(p[0]), float(p[1])) for p in raw[:: math.ceil(len(raw) / MOST_POINTS)]]
     if unit and not all(0 <= x <= 1 for p in curve for x in p):
         return ()
     return curve
-
-
-def _is_number(x: Any) -> TypeGuard[float]:
-    return isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x) and abs(x) < 1e15
 
 
 def _roc(lines: dict[str, Curve]) -> Figure:
@@ -92,18 +105,20 @@ def _roc(lines: dict[str, Curve]) -> Figure:
     return Figure(svg=svg, title="ROC", caption=caption, models=tuple(lines))
 
 
-def _reliability(lines: dict[str, Curve]) -> Figure:
+def _reliability(lines: dict[str, Curve], ends: dict[str, Whiskers] | None = None, of: str = "") -> Figure:
     svg = _plot.curves(
         lines,
         title="Reliability of the predicted probabilities of candidate and champion",
-        x="predicted probability",
+        x=f"predicted probability{of}",
         y="observed share",
         unit=True,
         reference=((0, 0), (1, 1)),
         points=True,
+        whiskers=ends or {},
         said=_said(lines, "where {:.2f} is predicted, {:.2f} is observed", 0.5),
     )
     caption = "On the dotted line, what is predicted is what happens."
+    caption += " Upright lines: the interval of the share, bin by bin." if ends else ""
     return Figure(svg=svg, title="Reliability", caption=caption, models=tuple(lines))
 
 
@@ -129,32 +144,3 @@ def _said(lines: dict[str, Curve], sentence: str, x: float) -> str:
         point = min(line, key=lambda p: abs(p[0] - x))
         parts.append(f"{model}: {sentence.format(*point)}")
     return "; ".join(parts)
-
-
-def drift(facts: ReportFacts) -> list[Drift]:
-    """Return the drift scores that Deepchecks' checks found, the greatest first."""
-    found: list[Drift] = []
-    for judgement in facts.judgements:
-        if not judgement.name.endswith("Drift"):
-            continue
-        raw = _rows.mapping(_rows.mapping(judgement.measurement.details).get("value"))
-        scores: Mapping[str, Any] = {"": raw} if "Drift score" in raw else raw
-        for column, entry in scores.items():
-            score = _rows.mapping(entry).get("Drift score")
-            if _is_number(score) and score >= 0:
-                method = str(_rows.mapping(entry).get("Method") or "")
-                found.append(
-                    Drift(
-                        name=str(column) or judgement.name.removesuffix("Drift").lower(),
-                        score=float(score),
-                        method=method,
-                        check=judgement.name,
-                        css=judgement.outcome.value,
-                    )
-                )
-    return sorted(found, key=lambda entry: (-entry.score, entry.name, entry.check))
-
-
-def drift_bar(entry: Drift, greatest: float) -> Markup:
-    """Return one drift score as a bar; all bars of a table share their scale."""
-    return _plot.magnitude(entry.score / greatest if greatest else 0.0, "neutral", number(entry.score))

@@ -64,6 +64,11 @@ def clean(text: str, limit: int = 4000) -> str:
     return re.sub(f"{HIDDEN}{{2,}}", HIDDEN, "".join(signs))
 
 
+def verbatim(text: str, limit: int = 4000) -> str:
+    """Return `text` as by `clean`, but with its spaces as they are."""
+    return " ".join(clean(part, limit) for part in shorten(text, limit).split(" "))
+
+
 def markdown(text: str, limit: int = 4000) -> str:
     """Return `text` as inline GitHub Markdown that shows it and does nothing else, also within a table's cell."""
     return _LINKED.sub(rf"\1{BREAK}", clean(text, limit).translate(_MARKDOWN_TABLE))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -17,30 +17,37 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from passmuster.config import Mode
-from passmuster.report import _advice, _curves, _plot, _rows, _words
-from passmuster.report._escape import clean
+from passmuster.report import _advice, _curves, _drift, _histogram, _plot, _rows, _strain, _tables, _words
+from passmuster.report._escape import clean, verbatim
 from passmuster.report._facts import ReportFacts
 from passmuster.report._words import SIGNS, STATUS_SIGNS, Sign, Status
-from passmuster.verdict import Judgement, number, summary
+from passmuster.verdict import Judgement, Outcome, summary
 
 #: Most bytes of a file.
 LIMIT = 1_900_000
 
+#: Rows of a long table that are not folded, where all pass.
+WORST = 10
+
+#: Most characters of a slice's condition.
+LONGEST_CONDITION = 600
+
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """How much is shown: rows of each table, rows of all outcomes, characters of a text."""
+    """How much is shown: rows of each table, protected columns, rows of all outcomes, characters of a text."""
 
     rows: int
+    columns: int
     outcomes: int
     text: int
 
 
 LEVELS = (
-    Level(rows=200, outcomes=1500, text=2000),
-    Level(rows=100, outcomes=500, text=600),
-    Level(rows=50, outcomes=150, text=300),
-    Level(rows=20, outcomes=40, text=120),
+    Level(rows=200, columns=20, outcomes=1500, text=2000),
+    Level(rows=100, columns=10, outcomes=500, text=600),
+    Level(rows=50, columns=5, outcomes=150, text=300),
+    Level(rows=20, columns=2, outcomes=40, text=120),
 )
 
 
@@ -49,6 +56,8 @@ class Row:
     """One judgement as a table shows it."""
 
     label: str
+    subject: str  #: the label without what the table's heading says
+    name: str  #: the measurement's own name where the label is another, else ""
     gate: str
     sign: Sign
     advisory: bool
@@ -59,10 +68,26 @@ class Row:
     between: str
     value: str
     limit: str
+    briefly: str  #: the limit where the table says what it means
     reason: str
     found: str
     waiver: str
+    condition: Markup
     plot: Markup | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftRow:
+    """One column of one pair of splits."""
+
+    subject: str
+    side: str
+    worst: Row
+    effect: str
+    plot: Markup | None
+    histogram: Markup | None
+    caption: str
+    others: str  #: the other effects, judged and not, in one line
 
 
 def render(facts: ReportFacts) -> str:
@@ -105,8 +130,8 @@ def _render(facts: ReportFacts, level: Level) -> str:
 
 def _context(facts: ReportFacts, level: Level) -> dict[str, Any]:
     muster = " muster" if facts.status in (Status.PASSES, Status.FAILS) else ""
-    judged, segments = _rows.comparisons(facts), _rows.segments(facts)
-    drift = _curves.drift(facts)
+    judged, slices, against = _rows.comparisons(facts), _rows.slices(facts), _rows.against_reference(facts)
+    drift, protected = _drift.columns(facts), _tables.protected(facts)
     return {
         "facts": facts,
         "sign": STATUS_SIGNS[facts.status],
@@ -130,16 +155,21 @@ def _context(facts: ReportFacts, level: Level) -> dict[str, Any]:
         "comparisons": _some([row(j, plot=True) for j in judged[: level.rows]], len(judged)),
         "levels": _rows.levels(judged),
         "left_out": _rows.left_out(facts),
-        "segments": _some([row(j, plot=True, bar=True) for j in segments[: level.rows]], len(segments)),
-        "segment_levels": _rows.levels(segments),
-        "segment_metric": next((_rows.segment_metric(m) for j in segments if (m := _rows.compared(j))), ""),
+        "slices": _folded([(j, row(j, plot=True, bar=True)) for j in slices[: level.rows]], len(slices)),
+        "against": _folded([(j, row(j, plot=True, bar=True)) for j in against[: level.rows]], len(against)),
+        "slices_said": _rows.slices_said(facts, "slices"),
+        "against_said": _rows.slices_said(facts, "reference::slices"),
+        "slice_levels": _rows.levels([*slices, *against]),
+        "slice_metric": next((_rows.sliced_by(m) for j in (*slices, *against) if (m := _rows.estimate(j))), ""),
         "limits": _some([row(j) for j in _rows.limits(facts)[: level.rows]], len(_rows.limits(facts))),
         "axis": _plot.forest_axis(),
         "figures": _curves.figures(facts),
-        "drift": _some(
-            [(entry, number(entry.score), _curves.drift_bar(entry, max(drift[0].score, 0.3))) for entry in drift[:25]],
-            len(drift),
-        ),
+        "brier": _tables.brier(facts),
+        "confusion": _tables.confusion(facts),
+        "drift": _folded([(column.worst, _drift_row(column)) for column in drift[: level.rows]], len(drift)),
+        "drift_levels": _rows.levels([column.worst for column in drift]),
+        "protected": _some([_protected(entry, level) for entry in protected[: level.columns]], len(protected)),
+        "rates": _tables.RATES,
         "gates": _gates(facts, level),
         "changes": _rows.changes(facts),
         "changed": _rows.changed_counts(facts),
@@ -158,21 +188,110 @@ class Some:
     rows: Sequence[Any]
     more: int
 
+    @property
+    def count(self) -> int:
+        """How many rows there are in all."""
+        return len(self.rows) + self.more
+
 
 def _some(rows: Sequence[Any], count: int) -> Some:
     return Some(rows=rows, more=count - len(rows))
 
 
 @dataclass(frozen=True, kw_only=True)
+class Folded:
+    """A long table, worst first: what is read at once, and passes that are folded."""
+
+    first: Some
+    rest: Some
+
+
+def _folded(rows: Sequence[tuple[Judgement, Any]], count: int) -> Folded:
+    """Return all that does not pass and the worst passes, at least `WORST`, then the rest."""
+    others = sum(j.outcome is not Outcome.PASS for j, _ in rows)
+    at = max(others, WORST)
+    if at >= len(rows):
+        return Folded(first=_some([shown for _, shown in rows], count), rest=_some((), 0))
+    first, rest = ([shown for _, shown in part] for part in (rows[:at], rows[at:]))
+    return Folded(first=_some(first, len(first)), rest=_some(rest, count - len(first)))
+
+
+def _drift_row(column: _drift.Column) -> DriftRow:
+    worst, found = column.worst, column.histogram
+    shown, effect = row(worst), _drift.effect(worst)
+    units = _strain.units(worst)
+    title = f"{column.subject}, {column.side}"
+    said = f"{title}: {effect} {_rows.shown(worst.measurement)}, {shown.sign.word}"
+    others = [(_drift.effect(other), _drift.value(other)) for other in column.others]
+    return DriftRow(
+        subject=column.subject,
+        side=column.side,
+        worst=shown,
+        effect=f"{effect} of {column.category}" if column.category and "share_ratio" in worst.name else effect,
+        plot=_plot.effect(*units, shown.sign.css, said) if units else None,
+        histogram=_histogram.draw(found, title, column.names) if found else None,
+        caption=_histogram.caption(found) if found else "",
+        others=" · ".join(f"{name} {value}" for name, value in (*others, *column.sizes)),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtectedTable:
+    """A protected column with its rows and groups as tables show them."""
+
+    column: str
+    rows: Sequence[Row]
+    groups: Some
+    rates: Sequence[str]  #: those that a group has
+    small: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRow:
+    """One group's rates: value, interval and plot, by name; None where there is no such rate."""
+
+    name: str
+    rows: str
+    rates: Mapping[str, tuple[str, str, Markup | None] | None]
+
+
+def _protected(entry: _tables.Protected, level: Level) -> ProtectedTable:
+    groups = [_group(group) for group in entry.groups[: level.rows]]
+    return ProtectedTable(
+        column=entry.column,
+        rows=[replace(row(j), label=_rows.subject(j).measure) for j in entry.judgements[: level.rows]],
+        groups=_some(groups, len(entry.groups) + entry.more),
+        rates=[name for name in _tables.RATES if any(group.rates[name] for group in groups)],
+        small=entry.small,
+    )
+
+
+def _group(group: _tables.Group) -> GroupRow:
+    rates: dict[str, tuple[str, str, Markup | None] | None] = {}
+    for name, rate in group.rates.items():
+        if rate is None:
+            rates[name] = None
+            continue
+        said = f"{group.name}: {rate.value:.3f} ({rate.low:.3f} to {rate.high:.3f})"
+        plot = _plot.rate(rate.value, rate.low, rate.high, said) if name != "calibration" else None
+        texts = (f"{x:.3f}".replace("-", "−") for x in (rate.value, rate.low, rate.high))
+        value, low, high = texts
+        rates[name] = (value, f"{low} … {high}", plot)
+    return GroupRow(name=group.name, rows=f"{group.rows:,}", rates=rates)
+
+
+@dataclass(frozen=True, kw_only=True)
 class GateGroup:
-    """One gate's judgements."""
+    """One gate's judgements: what is not a pass row by row, and the passes in one line that unfolds."""
 
     name: str
     sign: Sign
-    counts: str
+    counts: str  #: of what is not a pass
+    passes: str
     open: bool
     advisory: bool
     rows: Some
+    passed: Some
 
 
 def _gates(facts: ReportFacts, level: Level) -> list[GateGroup]:
@@ -180,16 +299,21 @@ def _gates(facts: ReportFacts, level: Level) -> list[GateGroup]:
     groups: list[GateGroup] = []
     left = level.outcomes
     for name, group in list(_rows.by_gate(facts).items())[: level.rows]:
-        shown = [row(j) for j in group[: max(left, 1)]]
-        left -= len(shown)
+        passed = sorted((j for j in group if j.outcome is Outcome.PASS), key=_strain.worst_first)
+        others = [j for j in group if j.outcome is not Outcome.PASS]
+        shown = [row(j) for j in others[: max(left, 1)]]
+        passing = [row(j) for j in passed[: max(left - len(shown), 1)]]
+        left -= len(shown) + len(passing)
         groups.append(
             GateGroup(
                 name=name,
                 sign=SIGNS[_rows.worst(group)],
-                counts=_words.counts(summary(group)),
+                counts=_words.counts(summary(others)) if others else "",
+                passes=passes.line if (passes := _strain.passes(group)) else "",
                 open=any(j.blocks for j in group),
                 advisory=all(j.mode is not Mode.BLOCKING for j in group),
-                rows=_some(shown, len(group)),
+                rows=_some(shown, len(others)),
+                passed=_some(passing, len(passed)),
             )
         )
     return groups
@@ -198,25 +322,33 @@ def _gates(facts: ReportFacts, level: Level) -> list[GateGroup]:
 def row(judgement: Judgement, *, plot: bool = False, bar: bool = False) -> Row:
     """Return what a table shows of one judgement."""
     m = _rows.estimate(judgement)
-    pair = _rows.compared(judgement)
-    sign = SIGNS[judgement.outcome]
-    said = f"{_rows.label(judgement)}: gain {_rows.shown(judgement.measurement)}, {sign.word}"
+    sides = _rows.sides(judgement)
+    sign, what = SIGNS[judgement.outcome], _rows.subject(judgement)
+    said = f"{what.label}: gain {_rows.shown(judgement.measurement)}, {sign.word}"
+    other, candidate = sides or ("", "")
     return Row(
-        label=_rows.label(judgement),
+        label=what.label,
+        subject=what.short,
+        name=judgement.name if what.label != judgement.name else "",
         gate=judgement.gate,
         sign=sign,
         advisory=judgement.mode is not Mode.BLOCKING,
         n=f"{m.n:,}" if m else "",
-        champion=number(pair.champion) if pair and pair.champion is not None else "",
-        candidate=number(pair.candidate) if pair and pair.candidate is not None else "",
-        gain=_words.rounded(pair, pair.value, sign=True) if pair else "",
-        between=_words.interval(m, sign=pair is not None) if m else "",
-        value=_words.rounded(m, m.value) if m and not pair else "",
+        champion=other,
+        candidate=candidate,
+        gain=_words.rounded(m, m.value, sign=True) if m and sides else "",
+        between=_words.interval(m, sign=sides is not None) if m else "",
+        value=_words.rounded(m, m.value) if m and not sides else "",
         limit=_rows.limit(judgement),
+        briefly=_rows.briefly(judgement),
         reason=judgement.reason,
         found=_rows.found(judgement),
         waiver=_rows.waived(judgement),
-        plot=_plot.forest_row(pair, _rows.bound(judgement), sign.css, clean(said, 300), bar=bar)
-        if plot and pair
-        else None,
+        condition=_code(_rows.condition(judgement)),
+        plot=_plot.forest_row(m, _rows.bound(judgement), sign.css, said, bar=bar) if plot and m and sides else None,
     )
+
+
+def _code(text: str) -> Markup:
+    """Return text as it is, but for what can't be seen: it is there to be pasted."""
+    return Markup("<code>{}</code>").format(verbatim(text, LONGEST_CONDITION)) if text else Markup("")

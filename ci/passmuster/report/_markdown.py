@@ -10,15 +10,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from passmuster.config import Mode
-from passmuster.report import _advice, _plot, _rows, _words
-from passmuster.report._escape import code, markdown
+from passmuster.report import _advice, _drift, _plot, _rows, _strain, _tables, _words
+from passmuster.report._escape import BREAK, code, markdown
 from passmuster.report._facts import ReportFacts
 from passmuster.report._words import SIGNS, STATUS_SIGNS
-from passmuster.verdict import Judgement, Outcome, number, summary
+from passmuster.verdict import Judgement, Outcome, summary
 
 #: Most UTF-16 units (what GitHub counts) of a document.
 LIMIT = 60_000
+
+#: Rows of a table that shows the worst only.
+_WORST = 10
+
+#: Most characters of a slice's condition: what is cut can't be pasted.
+_CONDITION = 300
 
 T = TypeVar("T")
 
@@ -70,6 +75,7 @@ class _Document:
         parts: list[str] = [f"## {title(self.facts, self.level.name)}", self.why(), *self.warnings()]
         parts += [self.comparison(), self.advice(), self.attention()]
         if self.level.folded:
+            parts += [self.slices(), self.drift(), self.fairness()]
             parts += [self.outcomes(), self.changed(), self.rerun(), self.evidence(), self.here()]
         else:
             parts.append("_Too long to be shown whole: the HTML and JSON reports have every row._")
@@ -84,7 +90,9 @@ class _Document:
     def first(self, entries: Sequence[T], count: int, show: Callable[[T], str], rest: str) -> list[str]:
         """Show the first `count` entries, and of the rest their number."""
         lines = [show(entry) for entry in entries[:count]]
-        return lines + ([rest.format(f"{len(entries) - count:,}")] if len(entries) > count else [])
+        # Not `format`: what others wrote may hold braces.
+        more = rest.replace("and {} more", f"and {len(entries) - count:,} more")
+        return lines + ([more] if len(entries) > count else [])
 
     def why(self) -> str:
         reasons = _rows.why(self.facts)
@@ -110,7 +118,7 @@ class _Document:
         return found + self.first(rest, self.level.rows, lambda line: f"> ⚠️ {self.text(line)}", "> ⚠️ and {} more")
 
     def comparison(self) -> str:
-        """The table of the candidate against the champion, its absolute limits, and the worst segment."""
+        """The table of what is read first: comparisons, absolute limits, and the worst slice, drift and gap."""
         rows = _rows.overview(self.facts)
         if not rows:
             return ""
@@ -134,17 +142,13 @@ class _Document:
         m = _rows.estimate(judgement)
         if m is None:
             return ""
-        about = markdown(_rows.label(judgement), self.level.name)
-        if judgement.gate == "segments":
-            about = f"worst segment: {self.name(judgement.name)}"
-        elif not _rows.compared(judgement):
-            about += ", absolute"
-        about += f", {_words.plural(m.n, 'row')}"
-        if _rows.compared(judgement) is None or m.candidate is None or m.champion is None:
+        about = f"{markdown(_rows.in_overview(judgement), self.level.name)}, {_words.plural(m.n, 'row')}"
+        if (sides := _rows.sides(judgement)) is None:
             cells = ["", markdown(_rows.shown(m)), "", ""]
         else:
             plot = f"`{_plot.text(m, _rows.bound(judgement))}`" if m.interval else ""
-            cells = [number(m.champion), number(m.candidate), _rows.shown(m), plot]
+            other = sides[0] if _rows.compared(judgement) else f"reference {sides[0]}"
+            cells = [other, sides[1], _rows.shown(m), plot]
         return f"| {about} | {' | '.join(cells)} | {self.text(_rows.limit(judgement))} | {_outcome(judgement)} |"
 
     def advice(self) -> str:
@@ -171,26 +175,94 @@ class _Document:
         reason = self.text(judgement.reason)
         if said := _rows.waived(judgement):
             reason = f"{self.text(said)}. {reason}"
-        advisory = " (advisory)" if judgement.mode is not Mode.BLOCKING else ""
-        gate, name = self.name(judgement.gate), self.name(judgement.name)
-        return f"| {_outcome(judgement)}{advisory} | {gate} | {name} | {reason} |"
+        gate, measured = self.name(judgement.gate), self.measured(judgement)
+        return f"| {_outcome(judgement)} | {gate} | {measured} | {reason} |"
+
+    def measured(self, judgement: Judgement) -> str:
+        """What was measured: in words where there are some, else by its own name."""
+        label = _rows.label(judgement)
+        return self.name(label) if label == judgement.name else markdown(label, self.level.name)
+
+    def slices(self) -> str:
+        """The worst slices with their conditions."""
+        found = {"slices": _rows.slices(self.facts), "reference::slices": _rows.against_reference(self.facts)}
+        parts = [self.slices_against(name, some) for name, some in found.items() if some]
+        count = sum(map(len, found.values()))
+        return _fold(f"Slices: the worst of {count:,}", "\n\n".join(parts)) if parts else ""
+
+    def slices_against(self, name: str, found: list[Judgement]) -> str:
+        said = _rows.slices_said(self.facts, name) or f"against the {'champion' if name == 'slices' else 'reference'}"
+        head = f"{self.text(_words.first_upper(said))}:\n\n| | slice | rows | gain | limit |\n|---|---|--:|--:|--:|"
+        return "\n".join([head, *self.first(found, self.worst(), self.slice_row, "| | _and {} more_ | | | |")])
+
+    def slice_row(self, judgement: Judgement) -> str:
+        m, condition = _rows.estimate(judgement), _rows.condition(judgement)
+        # Two spaces would be pasted as one, and what breaks a link is pasted too.
+        altered = "  " in condition or BREAK in markdown(condition)
+        told = condition and len(condition) <= _CONDITION and not altered
+        about = code(condition) if told else self.name(_rows.subject(judgement).subject)
+        gain, limit = _rows.shown(judgement.measurement), self.text(_rows.limit(judgement))
+        return f"| {_outcome(judgement)} | {about} | {f'{m.n:,}' if m else ''} | {gain} | {limit} |"
+
+    def worst(self) -> int:
+        return min(_WORST, self.level.rows)
+
+    def drift(self) -> str:
+        """The columns that moved most."""
+        found = _drift.columns(self.facts)
+        if not found:
+            return ""
+        head = "| | column | | effect | limit |\n|---|---|---|--:|--:|"
+        rows = self.first(found, self.worst(), self.drift_row, "| | _and {} more_ | | | |")
+        return _fold(f"Drift: the worst of {_words.plural(len(found), 'comparison')}", "\n".join([head, *rows]))
+
+    def drift_row(self, column: _drift.Column) -> str:
+        worst = column.worst
+        effect = f"{_drift.effect(worst)} {_rows.shown(worst.measurement) or 'not measured'}".strip()
+        cells = (_outcome(worst), self.name(column.subject), markdown(column.side, 80), markdown(effect))
+        return f"| {' | '.join(cells)} | {self.text(_rows.limit(worst))} |"
+
+    def fairness(self) -> str:
+        """The rates of the groups of each protected column."""
+        found = _tables.protected(self.facts)
+        parts = [self.protected(column) for column in found[: self.worst()] if column.groups]
+        return _fold("Fairness: rates by group", "\n\n".join(parts)) if parts else ""
+
+    def protected(self, column: _tables.Protected) -> str:
+        rates = [name for name in _tables.RATES if any(group.rates[name] for group in column.groups)]
+        head = f"| {self.name(column.column)} | rows | {' | '.join(_tables.RATES[name] for name in rates)} |"
+
+        def show(group: _tables.Group) -> str:
+            told = (_rate(group.rates[name]) for name in rates)
+            return f"| {self.name(group.name)} | {group.rows:,} | {' | '.join(told)} |"
+
+        more = f"| _and {{}} more_ | {' | ' * len(rates)} |"
+        rows = self.first(column.groups, self.worst(), show, more)
+        small = f"\n\nWith too few rows: {self.text(column.small)}." if column.small else ""
+        return "\n".join([head, f"|---|--:{'|--:' * len(rates)}|", *rows]) + small
 
     def outcomes(self) -> str:
+        """What is not a pass row by row, and the passes of each gate in one."""
         groups = _rows.by_gate(self.facts)
         if not groups:
             return ""
-        lines: list[str] = []
+        lines = ["| | gate | measured | limit | found |", "|---|---|---|--:|---|"]
         left = self.level.folded
-        for gate, group in groups.items():
-            lines.append(f"\n**{self.name(gate)}** {_words.counts(summary(group))}\n")
-            lines += ["| | measured | limit | found |", "|---|---|--:|---|"]
-            lines += self.first(group, max(left, 1), self.outcome_row, "| | _and {} more_ | | |")
-            left -= len(group)
+        for gate, group in list(groups.items())[: self.level.folded]:
+            others = [j for j in group if j.outcome is not Outcome.PASS]
+            lines += self.first(
+                others, max(left, 1), self.outcome_row, f"| | {self.name(gate)} | _and {{}} more_ | | |"
+            )
+            if passes := _strain.passes(group):
+                lines.append(f"| ✅ {passes.count:,} pass | {self.name(gate)} | | | {self.text(passes.told)} |")
+            left -= len(others)
+        if len(groups) > self.level.folded:
+            lines.append(f"| | _and {len(groups) - self.level.folded:,} more gates_ | | | |")
         return _fold(_rows.gate_counts(self.facts), "\n".join(lines))
 
     def outcome_row(self, judgement: Judgement) -> str:
-        cells = (_outcome(judgement), self.name(judgement.name), self.text(_rows.limit(judgement)))
-        return f"| {' | '.join(cells)} | {self.text(_rows.found(judgement))} |"
+        cells = (_outcome(judgement), self.name(judgement.gate), self.measured(judgement))
+        return f"| {' | '.join(cells)} | {self.text(_rows.limit(judgement))} | {self.text(_rows.found(judgement))} |"
 
     def changed(self) -> str:
         parts: list[str] = []
@@ -247,7 +319,13 @@ class _Document:
 def _outcome(judgement: Judgement) -> str:
     sign = SIGNS[judgement.outcome]
     word = "not worse" if judgement.outcome is Outcome.PASS and judgement.gate == "champion" else sign.word
-    return f"{sign.emoji} {word}"
+    return f"{sign.emoji} {word}{' (advisory)' if _rows.advises(judgement) else ''}"
+
+
+def _rate(rate: _tables.Rate | None) -> str:
+    if rate is None:
+        return "no such row"
+    return f"{rate.value:.3f} ({rate.low:.3f} … {rate.high:.3f})".replace("-", "−")
 
 
 def _fold(head: str, body: str) -> str:

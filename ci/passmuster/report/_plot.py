@@ -7,20 +7,27 @@ that "no difference" and "the limit" stand at the same place in every row.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
 from passmuster.measurement import Estimate
+from passmuster.report._escape import clean
 from passmuster.verdict import number
 
 #: Half the width of the common axis, in units of the limit.
 REACH = 3.0
 
+#: How far the axis of an effect goes, in units of its limit.
+_FAR = 2.0
+
 _TEXT_HALF = 9  # characters on each side of zero
 
 Curve = Sequence[tuple[float, float]]
+
+#: Of points of a curve: x, and the ends of y's interval.
+Whiskers = Sequence[tuple[float, float, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +93,7 @@ def forest_row(estimate: Estimate, bound: float | None, css: str, said: str, *, 
     parts += [_end(s.low, low, middle, css), _end(s.high, high, middle, css)]
     if abs(s.value) <= REACH:
         parts.append(_marker(value, middle, css))
-    return _svg(_WIDTH, _HEIGHT, "".join(parts), said, css="forest")
+    return svg(_WIDTH, _HEIGHT, "".join(parts), said, css="forest")
 
 
 def forest_axis() -> Markup:
@@ -99,7 +106,7 @@ def forest_axis() -> Markup:
     parts.append(f'<text x="{_x(-REACH)}" y="18" text-anchor="start">← worse</text>')
     parts.append(f'<text x="{_x(REACH)}" y="18" text-anchor="end">better →</text>')
     said = "Axis: from worse, on the left, over the limit and no difference to better, on the right"
-    return _svg(_WIDTH, 22, "".join(parts), said, css="forest")
+    return svg(_WIDTH, 22, "".join(parts), said, css="forest")
 
 
 def _harm(limit: float | None, top: float, height: float) -> str:
@@ -141,6 +148,7 @@ def curves(
     unit: bool,
     reference: Curve = (),
     points: bool = False,
+    whiskers: Mapping[str, Whiskers] | None = None,
     said: str = "",
 ) -> Markup:
     """Return one plot of named curves ("candidate" solid, "champion" dashed).
@@ -153,6 +161,7 @@ def curves(
         unit: whether both axes go from 0 to 1; else each covers the points.
         reference: a thin line to compare with, e.g. the diagonal.
         points: whether the points themselves are marked.
+        whiskers: name → intervals of points; the champion's stand a little to the left, so that both can be seen.
         said: a description for those who hear it.
     """
     every = [point for line in lines.values() for point in line]
@@ -168,11 +177,18 @@ def curves(
     parts = [_frame(x_low, x_high, y_low, y_high, x, y)]
     if reference:
         parts.append(f'<polyline class="reference" points="{_points(map(at, reference))}"/>')
+    for name, ends in (whiskers or {}).items():
+        aside = -2 if name == "champion" else 2
+        for left, low, high in ends:
+            (px, bottom), (_, top) = at((left, low)), at((left, high))
+            parts.append(
+                f'<line class="between {name}" x1="{px + aside:g}" x2="{px + aside:g}" y1="{bottom}" y2="{top}"/>'
+            )
     for name, line in sorted(lines.items(), reverse=True):  # the candidate is drawn last, above the champion
         parts.append(f'<polyline class="curve {name}" points="{_points(map(at, line))}"/>')
         if points:
             parts += [f'<circle class="point {name}" cx="{px}" cy="{py}" r="3"/>' for px, py in map(at, line)]
-    return _svg(_LEFT + _SIDE + 12, _SIDE + 8 + _BOTTOM, "".join(parts), title, said, css="curves")
+    return svg(_LEFT + _SIDE + 12, _SIDE + 8 + _BOTTOM, "".join(parts), title, said, css="curves")
 
 
 def _points(points: Iterable[tuple[float, float]]) -> str:
@@ -213,17 +229,37 @@ def _tick(low: float, high: float, share: float) -> str:
     return number(round(low + (high - low) * share, places) + 0.0)
 
 
-def magnitude(share: float, css: str, said: str) -> Markup:
-    """Return a bar of `share` (0 to 1) of 200 × 14."""
-    width = round(max(0.0, min(1.0, share)) * 200, 1)
-    bars = f'<rect class="track" width="200" height="14"/><rect class="bar {css}" width="{width}" height="14"/>'
-    return _svg(200, 14, bars, said, css="magnitude")
+def rate(value: float, low: float, high: float, said: str) -> Markup:
+    """Return a rate with its interval on an axis from 0 to 1, as an SVG of 100 × 14."""
+    left, right, at = (round(4 + max(0.0, min(1.0, x)) * 92, 1) for x in (low, high, value))
+    parts = (
+        '<rect class="track" x="4" width="92" height="14"/>',
+        f'<line class="whisker" x1="{left}" x2="{right}" y1="7" y2="7"/>',
+        f'<circle class="dot" cx="{at}" cy="7" r="3.5"/>',
+    )
+    return svg(100, 14, "".join(parts), said, css="rate")
 
 
-def _svg(width: float, height: float, content: str, title: str, said: str = "", *, css: str) -> Markup:
-    """Return a whole SVG; `content` is made here from numbers and escaped texts alone."""
-    description = f"<desc>{escape(said)}</desc>" if said else ""
+def effect(near: float, value: float, far: float, css: str, said: str) -> Markup:
+    """Return an effect's interval, from `near` to `far`, as an SVG of 200 × 26; 0 is no effect, 1 the limit."""
+    left, right, at, limit = (round(4 + max(0.0, min(_FAR, x)) / _FAR * 192, 1) for x in (near, far, value, 1.0))
+    parts = [
+        f'<rect class="harm" x="{limit}" y="0" width="{196 - limit:g}" height="26"/>',
+        '<line class="zero" x1="4" x2="4" y1="0" y2="26"/>',
+        f'<line class="limit" x1="{limit}" x2="{limit}" y1="0" y2="26"/>',
+        f'<line class="whisker {css}" x1="{left}" x2="{right}" y1="13" y2="13"/>',
+    ]
+    if far > _FAR:
+        parts.append(f'<path class="arrow {css}" d="M192 8L199 13L192 18Z"/>')
+    if value <= _FAR:
+        parts.append(_marker(at, 13, css))
+    return svg(200, 26, "".join(parts), said, css="effect")
+
+
+def svg(width: float, height: float, content: str, title: str, said: str = "", *, css: str) -> Markup:
+    """Return a whole SVG; `content` is made from numbers and escaped texts alone."""
+    description = f"<desc>{escape(clean(said, 400))}</desc>" if said else ""
     return Markup(  # noqa: S704  built from numbers; every text is escaped
         f'<svg class="{css}" role="img" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}">'
-        f"<title>{escape(title)}</title>{description}{content}</svg>"
+        f"<title>{escape(clean(title, 300))}</title>{description}{content}</svg>"
     )

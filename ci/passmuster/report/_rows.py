@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from passmuster.config import Mode
-from passmuster.measurement import Estimate, Measurement
-from passmuster.report import _words
+from passmuster.measurement import Assertion, Estimate, Measurement
+from passmuster.report import _strain, _words
+from passmuster.report._about import About, about
 from passmuster.report._facts import ReportFacts
 from passmuster.report._words import Status
-from passmuster.verdict import SEVERITY, Judgement, Outcome
+from passmuster.verdict import SEVERITY, Judgement, Outcome, number
 
-_BOUND = re.compile(r"(?:>|not wholly below) (−?[0-9.]+(?:e[+−-]?[0-9]+)?)")
+#: Gates with a section of their own, so that their numbers are not among the absolute limits.
+_APART = ("drift", "fairness", "slices")
 
 #: Outcomes that nobody has to look at.
 QUIET = (Outcome.PASS, Outcome.SKIPPED)
@@ -56,19 +58,36 @@ def compared(judgement: Judgement) -> Estimate | None:
 
 def comparisons(facts: ReportFacts) -> list[Judgement]:
     """Return the comparisons with the champion on all rows, in the verdict's order."""
-    return [j for j in facts.judgements if compared(j) and j.gate != "segments"]
+    return [j for j in facts.judgements if compared(j) and j.gate != "slices"]
 
 
-def segments(facts: ReportFacts) -> list[Judgement]:
-    """Return the comparisons by segment: worst outcome first, then the greatest loss."""
-    found = [(j, m) for j in facts.judgements if j.gate == "segments" and (m := compared(j))]
-    found.sort(key=lambda pair: (SEVERITY.index(pair[0].outcome), pair[1].value, pair[0].name))
-    return [j for j, _ in found]
+def slices(facts: ReportFacts) -> list[Judgement]:
+    """Return the slices compared with the champion: worst outcome first, then what surely lost most."""
+    return _worst_first(j for j in facts.judgements if j.gate == "slices" and compared(j))
+
+
+def against_reference(facts: ReportFacts) -> list[Judgement]:
+    """Return the slices compared with the same slice of the reference rows, in the same order."""
+    return _worst_first(j for j in facts.judgements if j.gate == "slices" and estimate(j) and not compared(j))
+
+
+def drift(facts: ReportFacts) -> list[Judgement]:
+    """Return the effects of drift that were measured, in the same order."""
+    return _worst_first(j for j in facts.judgements if j.gate == "drift" and estimate(j))
+
+
+def fairness(facts: ReportFacts) -> list[Judgement]:
+    """Return how far groups are apart, in the same order."""
+    return _worst_first(j for j in facts.judgements if j.gate == "fairness" and estimate(j))
+
+
+def _worst_first(found: Iterable[Judgement]) -> list[Judgement]:
+    return sorted(found, key=lambda j: (SEVERITY.index(j.outcome), *_strain.worst_first(j)))
 
 
 def limits(facts: ReportFacts) -> list[Judgement]:
     """Return the numbers that were held against an absolute limit."""
-    return [j for j in facts.judgements if estimate(j) and not compared(j)]
+    return [j for j in facts.judgements if estimate(j) and not compared(j) and j.gate not in _APART]
 
 
 def attention(facts: ReportFacts) -> list[Judgement]:
@@ -109,16 +128,19 @@ def _said(outcome: Outcome, advisory: bool) -> str:
 
 
 def bound(judgement: Judgement) -> float | None:
-    """Return the difference at which a comparison's limit lies, read from the rule's text; None for other rules."""
-    found = _BOUND.fullmatch(judgement.limit)
-    return float(found[1].replace("−", "-")) if found else None
+    """Return the difference at which a comparison's limit lies; None for other rules."""
+    found = _strain.bound(judgement)
+    return found.at if found and not found.above else None
 
 
 def label(judgement: Judgement) -> str:
-    """Return what a row is about: a metric as people write it, else the measurement's own name."""
-    if judgement.gate in ("champion", "performance"):
-        return _words.metric(judgement.name)
-    return judgement.name
+    """Return what a row is about, as people write it: a metric, a column, a slice, a test."""
+    return subject(judgement).label
+
+
+def subject(judgement: Judgement) -> About:
+    """Return the parts of a row's label."""
+    return about(judgement.gate, judgement.name)
 
 
 def limit(judgement: Judgement) -> str:
@@ -158,7 +180,8 @@ def _why_reproduction(facts: ReportFacts) -> Reasons:
 def _why_passes(facts: ReportFacts) -> Reasons:
     if facts.first:
         return Reasons(text="every absolute limit holds, and the ledger has no champion yet")
-    proven = [j for j in comparisons(facts) if j.mode is Mode.BLOCKING and j.outcome is Outcome.PASS]
+    blocking = [j for j in comparisons(facts) if j.mode is Mode.BLOCKING and j.outcome is Outcome.PASS]
+    proven = [j for j in blocking if not _detects(j)]
     more = _more(len(proven) - 1, "comparison")
     return Reasons(text=sentence(proven[0]), more=more) if proven else Reasons(text="every blocking gate passes")
 
@@ -174,32 +197,58 @@ def qualifiers(facts: ReportFacts) -> list[str]:
 
 def sentence(judgement: Judgement) -> str:
     """Return one judgement as one sentence for a reader who sees nothing else."""
-    m = compared(judgement)
+    m = estimate(judgement)
     if m is None or judgement.outcome is Outcome.ERROR or m.interval is None:
-        about = judgement.gate if judgement.name == judgement.gate else f"{judgement.gate}, {label(judgement)}"
-        return f"{about}: {judgement.reason}"
-    about = f"{segment_metric(m)} in {judgement.name}" if judgement.gate == "segments" else label(judgement)
+        head = judgement.gate if judgement.name == judgement.gate else f"{judgement.gate}, {label(judgement)}"
+        return f"{head}: {judgement.reason}"
+    if judgement.gate == "drift":
+        return f"{_head(judgement)} has drifted: {subject(judgement).measure} {_numbers(judgement, m)}"
+    if not compared(judgement) and judgement.gate != "slices":
+        return f"{judgement.gate}, {label(judgement)}: {_numbers(judgement, m)}"
+    other = "on the reference" if not compared(judgement) else "the champion's"
     verb = {
-        Outcome.PASS: "is not worse than the champion's",
-        Outcome.FAIL: "is worse than the champion's",
-    }.get(judgement.outcome, "can't be told from worse than the champion's on these rows")
+        Outcome.PASS: "is not shown to be worse than" if _detects(judgement) else "is not worse than",
+        Outcome.FAIL: "is worse than",
+    }.get(judgement.outcome, f"can't be told from worse than {other} on these rows")
+    if judgement.outcome in (Outcome.PASS, Outcome.FAIL):
+        verb = f"{verb} {other}"
+    return f"{_head(judgement)} {verb}: gain {_numbers(judgement, m)}"
+
+
+def _detects(judgement: Judgement) -> bool:
+    """Whether a pass says only that no harm has shown, not that there is none."""
+    found = _strain.bound(judgement)
+    return found is not None and found.detects
+
+
+def _head(judgement: Judgement) -> str:
+    what, m = subject(judgement), estimate(judgement)
+    if judgement.gate == "slices" and m:
+        return f"{sliced_by(m)} in {what.subject}"
+    return f"{what.subject}, {what.side}" if judgement.gate == "drift" else what.short
+
+
+def _numbers(judgement: Judgement, m: Estimate) -> str:
+    """Return value, interval, limit and rows in one clause."""
+    is_gain = _is_gain(m)
+    value = _words.rounded(m, m.value, sign=is_gain)
     rows = f"; about {judgement.rows_to_decide:,} rows would decide" if judgement.rows_to_decide else ""
-    low, high = (_words.rounded(m, end, sign=True) for end in (m.interval.low, m.interval.high))
-    return (
-        f"{about} {verb}: gain {_words.rounded(m, m.value, sign=True)} ({_words.percent(m.interval.level)} interval "
-        f"{low} to {high}, expected {limit(judgement)}; {_words.plural(m.n, 'row')}{rows})"
-    )
+    told = f"expected {limit(judgement)}; {_words.plural(m.n, 'row')}{rows}"
+    if m.interval is None:
+        return f"{value} ({told})"
+    low, high = (_words.rounded(m, end, sign=is_gain) for end in (m.interval.low, m.interval.high))
+    return f"{value} ({_words.percent(m.interval.level)} interval {low} to {high}, {told})"
+
+
+def _is_gain(m: Estimate) -> bool:
+    return m.candidate is not None and (m.champion is not None or m.gate == "slices")
 
 
 def left_out(facts: ReportFacts) -> str:
     """Return on which rows the comparisons were made where not simply on all, in words of ours alone, or ""."""
-    judged = [j for j in facts.judgements if j.gate in ("champion", "segments")]
-    details = {(j.gate, j.name.partition("=")[0]): mapping(j.measurement.details) for j in judged}
-    rows = max((_count(entry.get("left_out")) for entry in details.values()), default=0)
-    small = sum(_count(entry.get("too_small_count")) for entry in details.values())
-    parts = [f"{_words.plural(rows, 'row')} that the champion was trained on"] if rows else []
-    parts += [f"{_words.plural(small, 'segment')} too small to judge"] if small else []
-    sentences = [f"Left out: {' and '.join(parts)}."] if parts else []
+    judged = [j for j in facts.judgements if j.gate in ("champion", "slices", "calibration", "decision")]
+    rows = max((_count(mapping(j.measurement.details).get("left_out")) for j in judged), default=0)
+    sentences = [f"Left out: {_words.plural(rows, 'row')} that the champion was trained on."] if rows else []
     if mapping(facts.score.get("champion")).get("prepared") is True:
         sentences.append("The champion was scored on what its own preparation makes of the same raw data.")
     return " ".join(sentences)
@@ -217,13 +266,50 @@ def found(judgement: Judgement) -> str:
 
 
 def overview(facts: ReportFacts) -> list[Judgement]:
-    """Return the rows that a reviewer reads first: comparisons, the worst segment, limits; the worst outcomes first."""
-    rows = [*comparisons(facts), *segments(facts)[:1], *limits(facts)]
-    return sorted(rows, key=lambda j: SEVERITY.index(j.outcome))
+    """Return the rows that a reviewer reads first, the worst outcomes first.
+
+    Comparisons, the worst slice against champion and reference, absolute limits, the worst drift and the widest gap.
+    """
+    firsts = (slices(facts)[:1], against_reference(facts)[:1], limits(facts), drift(facts)[:1], fairness(facts)[:1])
+    rows = [*comparisons(facts), *(j for found in firsts for j in found)]
+    return sorted(rows, key=lambda j: (j.mode is not Mode.BLOCKING, SEVERITY.index(j.outcome)))
 
 
-def segment_metric(m: Estimate) -> str:
-    """Return the metric that a segment is measured by, as people write it."""
+def in_overview(judgement: Judgement) -> str:
+    """Return what a row of the overview is about; where it stands for many others it says so."""
+    what = subject(judgement)
+    if compared(judgement) and judgement.gate != "slices":
+        return what.short
+    if role := {"slices": "worst slice", "drift": "worst drift", "fairness": "widest gap"}.get(judgement.gate):
+        return f"{role}: {what.listed}"
+    return f"{what.label}, absolute"
+
+
+def sides(judgement: Judgement) -> tuple[str, str] | None:
+    """Return the numbers that a difference is between: of champion (or reference) and candidate; else None."""
+    m = estimate(judgement)
+    if m is None or m.candidate is None:
+        return None
+    if m.champion is not None:
+        return number(m.champion), number(m.candidate)
+    other = mapping(m.details).get("reference")
+    return (number(other) if is_number(other) else "", number(m.candidate)) if judgement.gate == "slices" else None
+
+
+def condition(judgement: Judgement) -> str:
+    """Return a slice's condition in SQL, or "" where it is not told."""
+    raw = mapping(judgement.measurement.details).get("condition") if judgement.gate == "slices" else None
+    return raw if isinstance(raw, str) else ""
+
+
+def slices_said(facts: ReportFacts, name: str) -> str:
+    """Return what gate `slices` says of a comparison as a whole: how many slices there were."""
+    found = (j.measurement for j in facts.judgements if j.gate == "slices" and j.name == name)
+    return next((m.message for m in found if isinstance(m, Assertion)), "")
+
+
+def sliced_by(m: Estimate) -> str:
+    """Return the metric that a slice is measured by, as people write it."""
     return _words.metric(str(m.details["metric"])) if mapping(m.details).get("metric") else "the metric"
 
 
@@ -231,7 +317,7 @@ def shown(measurement: Measurement) -> str:
     """Return a measurement's value with its interval, or "" where it has no number."""
     if not isinstance(measurement, Estimate):
         return ""
-    is_gain = measurement.candidate is not None and measurement.champion is not None
+    is_gain = _is_gain(measurement)
     value = _words.rounded(measurement, measurement.value, sign=is_gain)
     between = _words.interval(measurement, sign=is_gain)
     return f"{value} ({between})" if between else value
@@ -243,6 +329,19 @@ def waived(judgement: Judgement) -> str:
     if judgement.outcome is not Outcome.WAIVED or waiver is None or was is None:
         return ""
     return f"{was.value}, let through by {waiver.who} until {waiver.until.isoformat()}: {waiver.reason}"
+
+
+def briefly(judgement: Judgement) -> str:
+    """Return the limit of a judgement in few characters: of one that detects, the limit alone."""
+    found = _strain.bound(judgement)
+    if found is None or not found.detects:
+        return judgement.limit
+    return f"{'up' if found.above else 'down'} to {number(found.at)}"
+
+
+def advises(judgement: Judgement) -> bool:
+    """Whether it has to be said that an outcome blocks nothing."""
+    return judgement.mode is not Mode.BLOCKING and judgement.outcome not in QUIET
 
 
 def levels(judgements: Iterable[Judgement]) -> str:
@@ -372,11 +471,18 @@ def evidence(facts: ReportFacts) -> list[tuple[str, str]]:
         ("model", facts.reproduce.get("model_digest")),
         ("champion's model", champion.get("digest")),
         ("policy", policy.get("digest")),
+        *((f"judged by {path}", digest or "not there") for path, digest in _judged_by(facts)),
         *((f"record {step}", digest) for step, digest in facts.digests.items()),
         ("lock", mapping(facts.reproduce.get("environment")).get("lock")),
         *((f"data {split}", mapping(raw).get("digest")) for split, raw in mapping(facts.reproduce.get("data")).items()),
+        ("reference profile", mapping(facts.gate.get("profile")).get("digest")),
     ]
     return [(str(name), str(digest)) for name, digest in rows if digest]
+
+
+def _judged_by(facts: ReportFacts) -> Iterable[tuple[str, Any]]:
+    """Return the user's gates and tests that judged, with their digests."""
+    return mapping(facts.gate.get("judged_by")).items()
 
 
 def promoted(facts: ReportFacts) -> str:
@@ -394,6 +500,11 @@ def promoted(facts: ReportFacts) -> str:
 def mapping(raw: Any) -> Mapping[str, Any]:
     """Return `raw` where it is a mapping, else an empty one: records are read tolerantly where nothing is decided."""
     return raw if isinstance(raw, Mapping) else {}
+
+
+def is_number(raw: Any) -> TypeGuard[float]:
+    """Whether `raw` is a finite number that can be drawn."""
+    return isinstance(raw, (int, float)) and not isinstance(raw, bool) and math.isfinite(raw) and abs(raw) < 1e15
 
 
 def _mappings(raw: Any) -> list[Mapping[str, Any]]:

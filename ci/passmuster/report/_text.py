@@ -9,11 +9,11 @@ from rich.table import Table
 from rich.text import Text
 
 from passmuster.config import Mode
-from passmuster.report import _advice, _plot, _rows, _words
+from passmuster.report import _advice, _plot, _rows, _strain, _words
 from passmuster.report._escape import clean
 from passmuster.report._facts import ReportFacts
 from passmuster.report._words import SIGNS, STATUS_SIGNS, Status
-from passmuster.verdict import Judgement, number, summary
+from passmuster.verdict import Judgement, Outcome, summary
 
 #: Rows of a table; the other formats have them all.
 MOST = 25
@@ -82,19 +82,19 @@ def _comparison_row(judgement: Judgement) -> list[Text]:
     m = _rows.estimate(judgement)
     if m is None:
         return []
-    absolute = "" if _rows.compared(judgement) else ", absolute"
-    about = Text(clean(_rows.label(judgement), 60) + absolute)
-    if m.candidate is None or m.champion is None:
-        cells = ["", _words.rounded(m, m.value), "", clean(_rows.limit(judgement), 40)]
+    about = Text(clean(_rows.in_overview(judgement), 80))
+    if (sides := _rows.sides(judgement)) is None:
+        cells = ["", _words.rounded(m, m.value), "", clean(_rows.briefly(judgement), 40)]
     else:
         plot = _plot.text(m, _rows.bound(judgement)) if m.interval else ""
-        cells = [number(m.champion), number(m.candidate), _words.rounded(m, m.value, sign=True), plot]
+        cells = [*sides, _words.rounded(m, m.value, sign=True), plot]
     return [about, *(Text(cell) for cell in cells), _outcome(judgement)]
 
 
 def _outcome(judgement: Judgement) -> Text:
     sign = SIGNS[judgement.outcome]
-    return Text(f"{sign.symbol} {sign.word}", style=_STYLES[sign.css])
+    advisory = " (advisory)" if _rows.advises(judgement) else ""
+    return Text(f"{sign.symbol} {sign.word}{advisory}", style=_STYLES[sign.css])
 
 
 def _gates(facts: ReportFacts) -> Table:
@@ -107,10 +107,17 @@ def _gates(facts: ReportFacts) -> Table:
         sign = SIGNS[_rows.worst(group)]
         advisory = "" if any(j.mode is Mode.BLOCKING for j in group) else " (advisory)"
         state = Text(f"{sign.symbol} {sign.word}", style=_STYLES[sign.css])
-        table.add_row(Text(clean(gate, 40) + advisory), state, Text(_words.counts(summary(group))))
+        table.add_row(Text(clean(gate, 40) + advisory), state, Text(_counts(group)))
     if len(groups) > MOST:
         table.add_row(f"and {len(groups) - MOST:,} more")
     return table
+
+
+def _counts(group: list[Judgement]) -> str:
+    """Return what is not a pass by its count, and all passes in a few words."""
+    others = [j for j in group if j.outcome is not Outcome.PASS]
+    told = [_words.counts(summary(others))] if others else []
+    return "; ".join([*told, *([clean(passes.line, 160)] if (passes := _strain.passes(group)) else [])])
 
 
 def _attention(found: list[Judgement]) -> Group:
@@ -118,7 +125,7 @@ def _attention(found: list[Judgement]) -> Group:
     for judgement in found[:MOST]:
         sign = SIGNS[judgement.outcome]
         advisory = "" if judgement.mode is Mode.BLOCKING else " (advisory)"
-        head = f"{sign.symbol} {clean(judgement.gate, 40)} / {clean(judgement.name, 80)}{advisory}: "
+        head = f"{sign.symbol} {clean(judgement.gate, 40)} / {clean(_rows.label(judgement), 80)}{advisory}: "
         said = _rows.waived(judgement)
         reason = (f"{clean(said, 200)}; " if said else "") + clean(judgement.reason, 300)
         lines.append(Text(head, style=_STYLES[sign.css]).append(reason, style="default"))

@@ -69,6 +69,23 @@ _METRICS = {
     "median_absolute_error": "median absolute error",
     "r2_score": "R²",
     "mean_pinball_loss": "pinball loss",
+    "expected_calibration_error": "calibration error (ECE)",
+    "kolmogorov_smirnov": "KS",
+    "wasserstein": "Wasserstein",
+    "psi": "PSI",
+    "jensen_shannon": "Jensen–Shannon",
+    "total_variation": "total variation",
+    "cramers_v": "Cramér's V",
+    "share_ratio": "ratio of shares",
+    "null_share": "missing values",
+    "domain_auc": "AUC of telling them apart",
+    "demographic_parity_difference": "demographic parity difference",
+    "demographic_parity_ratio": "demographic parity ratio",
+    "equalized_odds_difference": "equalized odds difference",
+    "equalized_odds_ratio": "equalized odds ratio",
+    "false_positive_rate": "false positive rate",
+    "selection_rate": "selection rate",
+    "cost": "cost per row",
 }
 
 
