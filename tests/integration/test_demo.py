@@ -110,6 +110,16 @@ def test_the_plan_names_the_model_that_the_bad_idea_touches(played: Played) -> N
     assert planned["matrix"] == {"include": [{"model": "credit-default"}]}
 
 
+def test_the_readme_shows_what_is_printed(played: Played) -> None:
+    """Line by line, but for the time of the promotion."""
+    blocks = re.findall(r"```\n\$ passmuster run .*?\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    shown = [line for block in blocks for line in block.splitlines() if "promoted as" not in line]
+    printed = {line.rstrip() for line in played.first.stdout.splitlines()}
+
+    assert len(blocks) == 2
+    assert [line for line in shown if line not in printed] == []
+
+
 def test_the_report_of_the_bad_one_says_why(played: Played) -> None:
     text = (played.folder / "reports" / "act-3.html").read_text()
 
