@@ -1,6 +1,6 @@
 # One task runner. Everything happens in .venv (made from locked requirements) and .demo (scratch); nothing else is touched.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit lint bench locks docs clean
+.PHONY: help setup demo test unit lint bench corpus-peers locks docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/ready-$(shell cat pyproject.toml requirements/*.txt | git hash-object --stdin)
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | sort
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | sort
 
 setup: $(STAMP) ## make .venv from the locked requirements
 
@@ -38,6 +38,9 @@ lint: $(STAMP) ## ruff and mypy
 
 bench: $(STAMP) ## measure what must be fast; prints ratios from one run
 	@for file in bench/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+corpus-peers: $(STAMP) ## ask Deepchecks and Evidently about the planted defects, an hour or more; writes docs/corpus.md
+	nice $(BIN)/python tests/corpus/peers.py
 
 docs: $(STAMP) ## write the pages that are generated from the code
 	$(BIN)/python -m passmuster.config

@@ -29,7 +29,7 @@ class Drift:
 
     def measure(self, inputs: Inputs) -> Sequence[Measurement]:
         """Return an `Estimate` for each judged effect, named `base-current::column::effect`."""
-        facts = engine.facts(engine.Request.of(inputs))
+        facts = engine.facts(engine.Request.of(inputs), inputs.engine)
         judged = judged_for_drift(inputs.config)
         of_all = EFFECT_OF_ALL in inputs.config.gates.drift.limits
         effects = sum(len(effects_of(inputs.config, column)) for column in judged)

@@ -31,7 +31,7 @@ class Leakage:
 
     def measure(self, inputs: Inputs) -> Sequence[Measurement]:
         """Return an `Assertion` for each way in which the label or the test rows may have leaked."""
-        facts = engine.facts(engine.Request.of(inputs))
+        facts = engine.facts(engine.Request.of(inputs), inputs.engine)
         asked: dict[str, Callable[[Inputs, engine.Facts], tuple[bool, str, dict[str, Any]]]] = {
             "duplicates": _duplicates,
             "rows": _rows,
@@ -83,24 +83,27 @@ def _beyond_chance(
 ) -> tuple[bool, str, dict[str, Any]]:
     """Hold the share of test rows that are training rows to what rows share by their nature.
 
-    A row of a fresh sample is in train as often as a row of train is there a second time. Where the interval of what
-    was found lies wholly above that of what is expected, by more than the limit, rows have leaked.
+    A row of a fresh sample is in train as often as a row of train is there a second time. Where the interval of the
+    difference lies wholly above the limit, rows have leaked. Repeated rows come in pairs at least, so where train has
+    any, half of the rows count as independent.
     """
     if not (shared.rows and train.rows):
         raise NotMeasured("train or test has no rows, so none can be shared")
     limit = inputs.config.gates.leakage.limit
-    level = 1 - inputs.false_alarms / _BY_CHANCE
-    low, high = shares.exact([count, twins], [shared.rows, train.rows], level)
+    level = 1 - 2 * inputs.false_alarms / _BY_CHANCE
+    pairs = 2 if twins else 1
+    beyond = shares.rise(
+        (twins // pairs, max(train.rows // pairs, 1)), (count // pairs, max(shared.rows // pairs, 1)), level
+    )
     details = {
         "share": count / shared.rows,
-        "interval": [float(low[0]), float(high[0])],
         "expected": twins / train.rows,
-        "expected_interval": [float(low[1]), float(high[1])],
+        "beyond": [beyond.low, beyond.high],
         "left_out": list(shared.left_out),
     }
     by_nature = f"; rows of train repeat at a rate of {twins / train.rows:.3g}" if twins else ""
     message = f"{count:,} of {shared.rows:,} test rows are in train {how}{by_nature}"
-    return bool(low[0] <= high[1] + limit), message, details
+    return beyond.low <= limit, message, details
 
 
 def _ids(_inputs: Inputs, facts: engine.Facts) -> tuple[bool, str, dict[str, Any]]:

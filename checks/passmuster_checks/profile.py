@@ -52,7 +52,7 @@ class ProfileOfColumns:
 
         The candidate's reference profile is left in the workspace.
         """
-        facts = engine.facts(engine.Request.of(inputs))
+        facts = engine.facts(engine.Request.of(inputs), inputs.engine)
         seen = _Seen(inputs=inputs, facts=facts)
         measured = [self._one(question, seen) for question in PROFILED]
         seen.reference().write(inputs.workspace / REFERENCE_PROFILE)

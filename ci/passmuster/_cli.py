@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from passmuster import __version__
 from passmuster._console import harmless
+from passmuster.engines import ENGINES
 from passmuster.errors import ExitCode, PassmusterError, UsageError, combine
 
 if TYPE_CHECKING:
@@ -82,6 +83,12 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--policy-ref", metavar="REF", help="read the policy, gates and tests from this commit")
     sub.add_argument(
         "--only", metavar="GATE", action="append", default=[], help="show these gates alone; decides nothing"
+    )
+    sub.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default=ENGINES[0],
+        help="who measures the columns in profile, leakage and drift (default: %(default)s)",
     )
     _format(sub, ("text", "json", "markdown"))
 
@@ -317,7 +324,9 @@ def _gate(args: argparse.Namespace) -> ExitCode:
         if not args.policy_ref and _repository().run("status", "--porcelain", "--", str(config.path)):
             _say(f"{config.path} has changes that are not committed; a verdict by them promotes nothing")
         with talking() as talk:
-            judged = gate.gate(root, config, policy_ref=args.policy_ref, only=args.only, progress=talk)
+            judged = gate.gate(
+                root, config, policy_ref=args.policy_ref, only=args.only, engine=args.engine, progress=talk
+            )
         # Of some gates alone there is no record: what stands in the folder is the last whole verdict.
         _print_facts(
             report.part(judged) if args.only else report.facts(root / ".passmuster" / config.name), args.format

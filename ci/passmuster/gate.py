@@ -17,7 +17,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from passmuster import _gate_process, _profile, digest, environments, record, verdict, workspace
+from passmuster import _gate_process, _profile, digest, engines, environments, record, verdict, workspace
 from passmuster import config as configs
 from passmuster._gate_process import Group
 from passmuster._gate_worker import Asked
@@ -41,6 +41,9 @@ _TELLING = 30.0
 #: Groups of gates that are measured at once, beside Deepchecks; more would take each other's time.
 _AT_ONCE = 2
 
+#: Ask the engine for the facts of columns, which they share.
+_ON_ENGINE = ("profile", "leakage", "drift")
+
 #: Runs the user's code, so it gets a process of its own, as the user's gates do.
 _OF_THE_USER = ("behaviour",)
 
@@ -54,6 +57,7 @@ def gate(
     *,
     policy_ref: str | None = None,
     only: Sequence[str] = (),
+    engine: str = "local",
     today: date | None = None,
     progress: Progress,
 ) -> Record:
@@ -65,14 +69,16 @@ def gate(
         policy_ref: the commit whose policy, gates and tests judge; not given: the policy of `config`, and the user's
             gates and tests as the candidate's commit has them (with `only`: as `root` has them).
         only: run these gates alone. The answer then decides nothing: it says "refuse" and is not written.
+        engine: who measures the columns of data files: one of `passmuster.engines.ENGINES`.
         today: the day that decides which waivers count; not given: today in UTC.
         progress: is told what begins.
 
     Raises:
         Refused: a record or file is missing, altered, or not of one candidate; or the policy's commit does not know
             the model.
-        UsageError: `only` names no gate of the policy, or there is no such commit.
+        UsageError: `only` names no gate of the policy, or there is no such commit, or no such engine here.
     """
+    engines.check(engine)
     folder = workspace.folder(root, config.name)
     evidence = _Evidence.read(folder)
     day = today or datetime.now(UTC).date()
@@ -86,7 +92,7 @@ def gate(
             record.begin(folder, "gate")
             (folder / _profile.FILE).unlink(missing_ok=True)
         code = _code(judge)
-        inputs = evidence.inputs(judge.config, judge.root, scratch)
+        inputs = replace(evidence.inputs(judge.config, judge.root, scratch), engine=engine)
         measurements = _measure(policy, inputs, scratch, progress)
         profile = _reference_profile(measurements, scratch)
     if isinstance(profile, Failure):
@@ -364,6 +370,9 @@ def _groups(policy: Policy, asked: Mapping[str, Asked]) -> list[Group]:
     timeouts = {one.gate: one.timeout for one in policy.gates}
     alone = [name for name, one in asked.items() if one.is_file or name in _OF_THE_USER]
     shared = [name for name in asked if name not in alone and name != _DEEPCHECKS]
+    # Spark finds its cluster and its Java by the user's settings, and talks to its own parts by the network.
+    elsewhere = [name for name in shared if name in _ON_ENGINE and asked[name].inputs.engine != "local"]
+    shared = [name for name in shared if name not in elsewhere]
 
     def group(names: Sequence[str], **how: Any) -> Group:
         return Group(
@@ -372,7 +381,9 @@ def _groups(policy: Policy, asked: Mapping[str, Asked]) -> list[Group]:
 
     # Deepchecks' environment is made by uv, which needs the network and the user's settings of it.
     deepchecks = group([name for name in asked if name == _DEEPCHECKS], isolated=False, extra=_TELLING)
-    return [deepchecks, *([group(shared)] if shared else []), *(group([name]) for name in alone)]
+    together = [group(shared)] if shared else []
+    together += [group(elsewhere, isolated=False)] if elsewhere else []
+    return [deepchecks, *together, *(group([name]) for name in alone)]
 
 
 def _ask(one: GatePolicy, policy: Policy, inputs: Inputs, scratch: Path) -> Asked | Failure:

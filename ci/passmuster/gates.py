@@ -57,6 +57,7 @@ class Inputs:
     workspace: Path  #: an empty folder that the gate may write to
     false_alarms: float = 0.0  #: this gate's share of the policy's budget
     options: Mapping[str, Any] = field(default_factory=dict)  #: a user gate's own options
+    engine: str = "local"  #: who measures the columns of data files: one of `passmuster.engines.ENGINES`
 
 
 @runtime_checkable

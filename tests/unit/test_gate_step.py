@@ -429,7 +429,7 @@ def _linked(path: Path) -> None:
         pytest.param(Path.mkdir, "left no profile.json", id="a folder"),
         pytest.param(os.mkfifo, "left no profile.json", id="a pipe"),
         pytest.param(_linked, "left no profile.json", id="a link"),
-        pytest.param(_too_large, "more than 16,777,216 bytes", id="too much"),
+        pytest.param(_too_large, "more than 67,108,864 bytes", id="too much"),
         pytest.param(lambda path: path.write_text("[]"), "no JSON object", id="a list"),
         pytest.param(lambda path: path.write_text('{"rows": 1'), "can't be read", id="half"),
         pytest.param(lambda path: path.write_bytes(b'{"a": "\xff"}'), "can't be read", id="no text"),

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from passmuster.errors import UsageError
+from passmuster import engines
 from passmuster_checks.engine._facts import (
     CHAMPION,
     Facts,
@@ -55,11 +55,18 @@ __all__ = [
 def facts(request: Request, engine: str = "local") -> Facts:
     """Return the facts of the splits that `request` names; asked again in this process, what was found before.
 
-    Raises:
-        UsageError: there is no such engine.
-    """
-    if engine != "local":
-        raise UsageError(f"there is no engine {engine!r}; there is `local`")
-    from passmuster_checks.engine._local import facts as measured
+    Args:
+        request: what to measure.
+        engine: who does it: `local`, this machine; `spark`, which `docs/spark.md` tells about.
 
-    return measured(request)
+    Raises:
+        UsageError: there is no such engine, or what it needs is not there.
+    """
+    engines.check(engine)
+    if engine == "spark":
+        from passmuster_checks.engine import spark
+
+        return spark.facts(request)
+    from passmuster_checks.engine import _local
+
+    return _local.facts(request)

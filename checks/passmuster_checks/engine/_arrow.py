@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from passmuster.errors import NotMeasured
 
+#: Names of the types whose values are texts or bytes of any length.
+TEXTS = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
+
 _TYPES = {"b": pa.bool_(), "i4": pa.int32(), "i8": pa.int64(), "f8": pa.float64()}
 
 
@@ -61,7 +64,7 @@ def offsets_and_bytes(values: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.u
 
 def is_text(kind: pa.DataType) -> bool:
     """Return whether values are texts or bytes of any length."""
-    return str(kind) in ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
+    return str(kind) in TEXTS
 
 
 def is_number(kind: pa.DataType) -> bool:

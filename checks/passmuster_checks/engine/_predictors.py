@@ -24,13 +24,16 @@ BINS = 128
 MOST_CLASSES, FEWEST = 20, 20
 
 #: Cells of the table of a column of categories; rarer ones share a bin beyond that.
-_MOST_CELLS = 1 << 24
+MOST_CELLS = 1 << 24
 
 #: Cells that bins of numbers are joined from, and how many bins' worth of rows one may hold.
 _CELLS, _CROWDED = 4096, 2
 
 #: Rows that are counted at a time.
 _BLOCK = 1 << 18
+
+#: What is left of a sum of squares by rounding alone.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,15 +111,15 @@ def of_codes(codes: NDArray[np.int32], bins: int, target: Target, *, ordered: bo
         NotMeasured: too few rows, or the label does not vary.
     """
     if isinstance(target, Classes):
-        return _classes(_table(codes, bins, target), target, ordered=ordered)
-    return _regression(codes, bins, target)
+        return of_classes(_table(codes, bins, target), target.names, ordered=ordered)
+    return of_ranks(_moments(codes, bins, target))
 
 
 def _table(codes: NDArray[np.int32], bins: int, target: Classes) -> NDArray[np.int64]:
     """Return rows by bin, half and class, shape (bins, 2, classes + 1)."""
     k = len(target.names) + 1
     width = 2 * k + 1
-    cells = min(bins, _MOST_CELLS // width)
+    cells = min(bins, MOST_CELLS // width)
     total = np.zeros(cells * width, dtype=np.int64)
     step = max(_BLOCK, len(total))
     for i in range(0, len(codes), step):
@@ -125,10 +128,20 @@ def _table(codes: NDArray[np.int32], bins: int, target: Classes) -> NDArray[np.i
     return total.reshape(cells, width)[:, :-1].reshape(cells, 2, k)
 
 
-def _classes(table: NDArray[np.int64], target: Classes, *, ordered: bool) -> Predictor:
+def of_classes(table: NDArray[np.int64], names: Sequence[str], *, ordered: bool) -> Predictor:
+    """Return how well bins tell the label of a classifier.
+
+    Args:
+        table: shape (bins, 2, k + 1): rows by bin, half and class, the last one any other.
+        names: of the k classes that are tried.
+        ordered: as in `of_codes`.
+
+    Raises:
+        NotMeasured: too few rows.
+    """
     rows = table.sum(axis=2)
     found: list[tuple[float, str]] = []
-    for code, name in enumerate(target.names):
+    for code, name in enumerate(names):
         ours = table[:, :, code]
         others = rows - ours
         if min(*ours.sum(axis=0), *others.sum(axis=0)) < FEWEST:
@@ -158,18 +171,35 @@ def _auc(score: NDArray[np.float64] | NDArray[np.int64], ours: NDArray[np.int64]
     return float((a * (np.cumsum(b) - b / 2)).sum() / (a.sum() * b.sum()))
 
 
-def _regression(codes: NDArray[np.int32], bins: int, target: Ranks) -> Predictor:
-    sides = [(codes[mask], target.values[mask]) for mask in (target.half == 0, target.half == 1)]
-    (learnt_on, y), (tried_on, tried) = sides
-    if min(len(y), len(tried)) < FEWEST:
+def _moments(codes: NDArray[np.int32], bins: int, target: Ranks) -> NDArray[np.float64]:
+    """Return rows, sum and sum of squares of the labels by half and bin, shape (2, 3, bins)."""
+    found = np.empty((2, 3, bins))
+    for half in (0, 1):
+        here, y = codes[target.half == half], target.values[target.half == half]
+        for power in range(3):
+            found[half, power] = np.bincount(here, weights=y**power, minlength=bins)
+    return found
+
+
+def of_ranks(moments: NDArray[np.float64]) -> Predictor:
+    """Return how well bins tell the label of a regression.
+
+    Args:
+        moments: shape (2, 3, bins): of each half and bin the rows, the sum of the labels' ranks, and that of squares.
+
+    Raises:
+        NotMeasured: too few rows, or the label does not vary.
+    """
+    (rows, sums, _), (tried, tried_sums, squares) = moments
+    if min(rows.sum(), tried.sum()) < FEWEST:
         raise NotMeasured(f"fewer than {FEWEST} rows with a label in a half of the train rows")
-    spread = float(((tried - tried.mean()) ** 2).sum())
-    if not spread:
+    spread = float(squares.sum() - tried_sums.sum() ** 2 / tried.sum())
+    if spread <= _ROUNDING * float(squares.sum()):
         raise NotMeasured("the label does not vary")
-    rows, sums = np.bincount(learnt_on, minlength=bins), np.bincount(learnt_on, weights=y, minlength=bins)
-    guess = (sums + y.mean()) / (rows + 1)
-    left = float(((tried - guess[tried_on]) ** 2).sum())
-    return Predictor(score=max(0.0, 1 - left / spread), metric="r2_score", n=len(y) + len(tried))
+    # Not shrunk to the mean: a feature that tells the label nearly perfectly must reach a score of nearly one.
+    guess = np.where(rows > 0, sums / np.maximum(rows, 1), sums.sum() / rows.sum())
+    left = float((squares - 2 * guess * tried_sums + guess**2 * tried).sum())
+    return Predictor(score=min(1.0, max(0.0, 1 - left / spread)), metric="r2_score", n=int(rows.sum() + tried.sum()))
 
 
 def bins_of_numbers(raw: NDArray[np.float64], ordered: NDArray[np.float64]) -> tuple[NDArray[np.int32], int]:

@@ -96,30 +96,31 @@ def _decoded(part: pa.Array, wanted: pa.DataType) -> pa.Array:
     return part.cast(wanted) if is_text(part.type) else part
 
 
-def opened(path: Path, scratch: Path) -> Source:
+def opened(path: Path, scratch: Path, most: int = MOST_ROWS) -> Source:
     """Return what the headers of a split's files say.
 
     Args:
         path: a Parquet or CSV file, or a folder of either.
         scratch: a folder; CSV is written there as Parquet first, so that a column can be read alone.
+        most: rows that it may have.
 
     Raises:
         NotMeasured: there is no file, or one can't be read.
     """
     try:
-        paths, texts = _paths(path)
+        paths, texts = paths_of(path)
         folder = Path(mkdtemp(dir=scratch))
         files = [_from_csv(one, folder / f"{i}.parquet") if texts else _header(one) for i, one in enumerate(paths)]
     except (OSError, ValueError, KeyError, pa.ArrowException) as exc:
         raise NotMeasured(f"{path.name} can't be read: {str(exc) or type(exc).__name__:.300}") from exc
     rows = sum(file.metadata.num_rows for file in files)
-    if not 0 <= rows <= MOST_ROWS:
-        raise NotMeasured(f"{path.name} has {rows:,} rows; {MOST_ROWS:,} can be looked at on one machine")
+    if not 0 <= rows <= most:
+        raise NotMeasured(f"{path.name} has {rows:,} rows; {most:,} can be looked at")
     types, faults = _columns(files)
     return Source(files=tuple(files), rows=rows, names=tuple(files[0].schema.names), types=types, faults=faults)
 
 
-def _paths(path: Path) -> tuple[list[Path], bool]:
+def paths_of(path: Path) -> tuple[list[Path], bool]:
     if path.is_file():
         return [path], path.suffix.lower() == ".csv"
     if not path.exists():

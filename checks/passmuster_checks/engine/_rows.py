@@ -23,7 +23,7 @@ from passmuster_checks.engine._hash import Hashes
 _NOTHING = "nothing"
 
 #: What rows are compared by: features alone, or also label and time.
-_PARTS = {"features": (True,), "whole": (True, False)}
+PARTS = {"features": (True,), "whole": (True, False)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,6 +69,7 @@ class _Sums:
     lock: Any = field(default_factory=Lock)
     #: (a feature, or label and time; in all splits, or not) → shape (rows,)
     found: dict[tuple[bool, bool], Hashes] = field(default_factory=dict)
+    parts: set[tuple[bool, bool]] = field(default_factory=set)  #: what its columns are, as in `found`
     likeness: dict[str, str] = field(default_factory=dict)  #: columns that all splits have → what equal values need
     alone: list[str] = field(default_factory=list)  #: columns that not all splits have
     ids: Hashes | None = None
@@ -117,23 +118,41 @@ class Rows:
     def __init__(self, request: Request, rows: Mapping[str, int]) -> None:
         self._request = request
         self._sums = {split: _Sums(rows=n) for split, n in rows.items()}
-        self._own: dict[tuple[str, str], tuple[int, int]] = {}
-        self._shared: dict[tuple[Pair, str], int] = {}
+        #: (split, part) → different rows, and rows that have an equal; (pair, part) → the second's rows in the first
+        self.own: dict[tuple[str, str], tuple[int, int]] = {}
+        self.equal: dict[tuple[Pair, str], int] = {}
+        self.ids: dict[str, int] = {}  #: split → different ids
+        self.shared_ids: dict[Pair, int] = {}  #: pair → the second's rows whose id is in the first
         self.facts: dict[str, RowFacts] = {}
         self.shared: dict[Pair, SharedRows] = {}
 
     def hashing(self, split: str, name: str, kind: pa.DataType, *, common: bool) -> Hashing:
         """Return what takes the hashes of a column of a split; `common`: all splits have it."""
         sums, request = self._sums[split], self._request
-        if common:
-            sums.likeness[name] = _likeness(kind)
+        self.note(split, name, kind, common=common)
         if name == request.key:
             sums.ids = np.zeros(sums.rows, dtype=np.uint64)
             return Hashing(sums, name, sums.ids, np.uint64(0))
-        if not common:
-            sums.alone.append(name)
-        into = sums.into(feature=name not in (request.label, request.time), common=common)
+        into = sums.into(feature=self.is_feature(name), common=common)
         return Hashing(sums, name, into, _hash.salt(name))
+
+    def note(self, split: str, name: str, kind: pa.DataType, *, common: bool) -> None:
+        """Tell that a split has a column of a type; `common`: all splits have it."""
+        sums = self._sums[split]
+        if common:
+            sums.likeness[name] = _likeness(kind)
+        if name != self._request.key:
+            sums.parts.add((self.is_feature(name), common))
+            if not common:
+                sums.alone.append(name)
+
+    def is_feature(self, name: str) -> bool:
+        """Return whether rows that are compared by features alone are compared by this column."""
+        return name not in (self._request.key, self._request.label, self._request.time)
+
+    def alone(self, split: str) -> bool:
+        """Return whether a split has columns that not all have."""
+        return bool(self._sums[split].alone)
 
     def without_values(self, split: str, name: str) -> None:
         """Tell that no row has a value of a column, so that its type does not matter."""
@@ -150,32 +169,40 @@ class Rows:
         whys = {pair: self._why_not_shared(pair, reasons) for pair in self._request.pairs}
         good = [split for split, reason in reasons.items() if not reason]
         pairs = [pair for pair, reason in whys.items() if not reason]
-        with ThreadPoolExecutor(threads, thread_name_prefix="rows") as pool:
-            for part in _PARTS:
-                self._count(part, good, pairs, pool)
-            found = pool.map(lambda split: self._sums[split].repeated_ids(), good)
-            ids = dict(zip(good, found, strict=True))
+        self.measure(good, pairs, threads)
         for split in good:
-            self.facts[split] = self._facts(split, ids[split])
+            self.facts[split] = self._facts(split)
         for pair in pairs:
-            self.shared[pair] = self._facts_shared(pair, ids[pair[0]], ids[pair[1]])
+            self.shared[pair] = self._facts_shared(pair)
         yield from (Failed(what=What.ROWS, splits=(s,), reason=why) for s, why in reasons.items() if why)
         yield from (Failed(what=What.SHARED, splits=pair, reason=why) for pair, why in whys.items() if why)
 
+    def measure(self, splits: list[str], pairs: list[Pair], threads: int) -> None:
+        """Fill in what is equal, within these splits and between these pairs of them."""
+        with ThreadPoolExecutor(threads, thread_name_prefix="rows") as pool:
+            for part in PARTS:
+                self._count(part, splits, pairs, pool)
+            found = pool.map(lambda split: self._sums[split].repeated_ids(), splits)
+            ids = {split: one for split, one in zip(splits, found, strict=True) if one is not None}
+        self.ids = {split: one.distinct for split, one in ids.items()}
+        for base, current in pairs:
+            if base in ids and current in ids:
+                self.shared_ids[base, current] = ids[current].rows_in(ids[base])
+
     def _count(self, part: str, splits: list[str], pairs: list[Pair], pool: ThreadPoolExecutor) -> None:
         def repeats_of(split: str, common: bool) -> Repeats:
-            return self._sums[split].repeats(_PARTS[part], common=common)
+            return self._sums[split].repeats(PARTS[part], common=common)
 
         found = dict(zip(splits, pool.map(lambda split: repeats_of(split, False), splits), strict=True))
-        self._own |= {(split, part): (one.distinct, one.twins) for split, one in found.items()}
+        self.own |= {(split, part): (one.distinct, one.twins) for split, one in found.items()}
         for split in {split for pair in pairs for split in pair if self._sums[split].alone}:
             found[split] = repeats_of(split, True)
         for base, current in pairs:
-            self._shared[(base, current), part] = found[current].rows_in(found[base])
+            self.equal[(base, current), part] = found[current].rows_in(found[base])
 
     def _why_not(self, split: str) -> str:
         sums = self._sums[split]
-        if sums.broken or any(feature for feature, _ in sums.found):
+        if sums.broken or any(feature for feature, _ in sums.parts):
             return sums.broken
         return "there is no feature to compare rows by"
 
@@ -190,26 +217,26 @@ class Rows:
             if not _may_be_equal({likeness, current[name]}):
                 held = f"{likeness} in {pair[0]} and {current[name]} in {pair[1]}"
                 return f"column {shown(name)} holds {held}, so no two rows would be equal"
-        return "" if (True, True) in self._sums[pair[1]].found else "they have no feature in common"
+        return "" if (True, True) in self._sums[pair[1]].parts else "they have no feature in common"
 
-    def _facts(self, split: str, ids: Repeats | None) -> RowFacts:
-        (distinct, twins), (distinct_features, twins_features) = (self._own[split, p] for p in ("whole", "features"))
+    def _facts(self, split: str) -> RowFacts:
+        (distinct, twins), (distinct_features, twins_features) = (self.own[split, p] for p in ("whole", "features"))
         return RowFacts(
             rows=self._sums[split].rows,
             distinct=distinct,
             twins=twins,
             distinct_features=distinct_features,
             twins_features=twins_features,
-            ids=None if ids is None else ids.distinct,
+            ids=self.ids.get(split),
         )
 
-    def _facts_shared(self, pair: Pair, base: Repeats | None, current: Repeats | None) -> SharedRows:
+    def _facts_shared(self, pair: Pair) -> SharedRows:
         sides = [self._sums[split] for split in pair]
         return SharedRows(
             rows=sides[1].rows,
-            whole=self._shared[pair, "whole"],
-            features=self._shared[pair, "features"],
-            ids=None if base is None or current is None else current.rows_in(base),
+            whole=self.equal[pair, "whole"],
+            features=self.equal[pair, "features"],
+            ids=self.shared_ids.get(pair),
             columns=len(set(sides[0].likeness) - {self._request.key}),
             left_out=tuple(dict.fromkeys(name for side in sides for name in sorted(side.alone))),
         )

@@ -20,7 +20,7 @@ from passmuster.errors import NotMeasured
 SCHEMA, VERSION = "passmuster/profile", 1
 
 #: A stored profile is read up to this size, in bytes.
-LARGEST = 64_000_000
+LARGEST = 64 * 1024 * 1024
 
 #: Points of the quantile function: probabilities 0, 1/200, … 1.
 POINTS = 201
