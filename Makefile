@@ -28,7 +28,7 @@ demo: $(STAMP) ## play the story: first champion, a better one, a bad one refuse
 test: $(STAMP) lint ## run the whole test suite
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-unit: $(STAMP) ## run the tests that need no network: under a minute
+unit: $(STAMP) ## run the tests that need no network
 	$(BIN)/pytest -n 2 --dist loadfile tests/unit
 
 lint: $(STAMP) ## ruff and mypy
