@@ -183,6 +183,10 @@ class Peer:
         """Return the tests that fail on a case, each with the name that people know it by."""
         return {"::".join(_key(test)): _shown(test) for test in self.answers.get(name, {}).get("failed", [])}
 
+    def knows(self, defect: Defect) -> bool:
+        """Whether it was asked about a defect and about the case before the planting."""
+        return {defect.name, _twin(defect)} <= self.answers.keys()
+
     def caught(self, defect: Defect) -> str:
         """Return the first test that refuses a defect; empty: none does.
 
@@ -194,7 +198,7 @@ class Peer:
 
     def cell(self, defect: Defect) -> str:
         """Return what the page's table says."""
-        if defect.name not in self.answers:
+        if not self.knows(defect):
             return "not asked"
         answer, twin = self.answers[defect.name], self.answers[_twin(defect)]
         if caught := self.caught(defect):
@@ -225,7 +229,7 @@ def _is_clean(name: str, shape: str, twin: str) -> bool:
 def page(peers: Sequence[Peer], own: Ours, today: date) -> str:
     """Return the generated part of the page: what was asked, the clean cases, and a line for each defect."""
     versions = ", ".join(f"{p.name} {next(iter(p.answers.values()))['version']}" for p in peers)
-    asked = [defect for defect in DEFECTS if all(defect.name in p.answers for p in peers)]
+    asked = [defect for defect in DEFECTS if all(p.knows(defect) for p in peers)]
     rows = [("", ["Passmuster", *(p.name for p in peers)]), ("---", ["---"] * (len(peers) + 1))]
     rows += [(f"defects caught, of {len(asked)}", _counts(asked, peers, own))]
     for gate in dict.fromkeys(defect.gate for defect in asked):

@@ -318,11 +318,13 @@ def _answer(
 def _mean(total: _Totals, differences: float, squares: float) -> tuple[float | None, float | None]:
     if not total.finite:
         return None, None
-    mean = total.center + total.scale * (differences / total.finite)
-    spread = None if total.finite < 2 else float(np.sqrt(squares / (total.finite - 1))) * total.scale
+    mean, spread = total.center + total.scale * (differences / total.finite), 0.0
     if total.minimum == total.maximum:
-        mean, spread = total.minimum, None if spread is None else 0.0
-    return tuple(value if value is not None and np.isfinite(value) else None for value in (mean, spread))  # type: ignore[return-value]
+        mean = total.minimum
+    elif total.finite > 1:
+        spread = math.sqrt(squares / (total.finite - 1)) * total.scale
+    known = total.finite > 1 and math.isfinite(spread)
+    return (mean if math.isfinite(mean) else None), (spread if known else None)
 
 
 def _quantiles(kept: _Kept, n: int) -> tuple[float, ...]:
