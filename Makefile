@@ -1,6 +1,6 @@
 # One task runner. Everything happens in .venv (made from locked requirements) and .demo (scratch); nothing else is touched.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit lint bench corpus-peers locks docs clean
+.PHONY: help setup demo test unit integration workflows wheel lint bench corpus-peers locks docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -31,6 +31,15 @@ test: $(STAMP) lint ## run the whole test suite
 unit: $(STAMP) ## run the tests that need no network
 	$(BIN)/pytest -n 2 --dist loadfile tests/unit
 
+integration: $(STAMP) ## run the tests with real git, DVC, MLflow, Deepchecks and Spark
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/integration
+
+workflows: $(STAMP) ## audit the workflows, and run them on a small repository; needs Node 18 or newer
+	$(BIN)/pytest -n 2 --dist loadfile tests/workflows
+
+wheel: $(STAMP) ## build the wheel and test it with the sources removed
+	bash tests/support/wheel.sh
+
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -48,6 +57,7 @@ docs: $(STAMP) ## write the pages that are generated from the code
 locks: $(STAMP) ## compile all locks again
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command "make locks" requirements/bootstrap.in -o requirements/bootstrap.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make locks" --group dev pyproject.toml requirements/dev.in -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make locks" --constraint requirements/dev.txt pyproject.toml requirements/runtime.in -o requirements/runtime.txt
 
 clean: ## remove all that was made here
 	rm -rf .venv .demo .passmuster .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from passmuster.errors import NotMeasured
-from passmuster_checks import _data
+from passmuster_checks import _arrow, _data
 from passmuster_checks._text import shown
 
 Codes = NDArray[Any]  #: shape (n,), unsigned integers: each row's slice in 0 … k - 1; k where it is in none
@@ -74,13 +74,17 @@ def cut(column: str, files: Mapping[str, Path], *, bins: int, min_rows: int, cat
         NotMeasured: a file can't be read, has no such column or no rows, or the column's type has no slices; or its
             types differ between the splits.
     """
+    if all(_data.is_text(path, column) for path in files.values()):
+        return _each_value(
+            _Name(column, nan=False), {s: _data.coded(path, column) for s, path in files.items()}, min_rows
+        )
     # Read anew: a cache of whole columns would hold the table.
     raw = {split: _data.column.__wrapped__(path, column) for split, path in files.items()}
     values = {split: _plain(each, column) for split, each in raw.items()}
     name = _Name(column, nan=values[_data.TEST].null_count > raw[_data.TEST].null_count)
     if not category and _is_continuous(values[_data.TEST]):
         return _ranges(name, values, bins, min_rows)
-    return _each_value(name, values, min_rows)
+    return _each_value(name, {split: _data.coded_in_turn(each) for split, each in values.items()}, min_rows)
 
 
 def _plain(values: pa.Array, column: str) -> pa.Array:
@@ -97,8 +101,8 @@ def _plain(values: pa.Array, column: str) -> pa.Array:
     known = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_timestamp, pa.types.is_string)
     if not (any(is_kind(values.type) for is_kind in known) or pa.types.is_large_string(values.type)):
         raise NotMeasured(f"column {column!r} is {kind}, which can't be cut into slices; name others in `columns`")
-    if pa.types.is_floating(values.type):
-        values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    if pa.types.is_floating(values.type) and pc.any(pc.is_nan(values)).as_py():
+        values = pc.if_else(pc.is_nan(values), _arrow.missing(values.type), values)
     return values
 
 
@@ -116,17 +120,14 @@ def _sampled(n: int) -> NDArray[np.int64]:
 # ── each value ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _each_value(column: _Name, values: Mapping[str, pa.Array], min_rows: int) -> Cut:
-    test = values[_data.TEST]
-    encoded = test.dictionary_encode()
-    there = encoded.dictionary
-    codes = np.from_dlpack(encoded.indices.fill_null(len(there)))
-    counts = np.bincount(codes, minlength=len(there) + 1)
+def _each_value(column: _Name, splits: Mapping[str, _data.Coded], min_rows: int) -> Cut:
+    test = splits[_data.TEST]
+    counts = np.bincount(test.codes, minlength=len(test.values) + 1)
     kept = np.flatnonzero(counts >= min_rows)
-    there = there.take(pa.array(kept[kept < len(there)]))
+    there = test.values.take(_arrow.from_numpy(kept[kept < len(test.values)]))
     missing = len(there) < len(kept)
-    found = {_data.TEST: renumbered(codes, kept, len(counts))}
-    for split, other in values.items():
+    found = {_data.TEST: renumbered(test.codes, kept, len(counts))}
+    for split, other in splits.items():
         if split != _data.TEST:
             found[split] = _coded(column.text, other, there, missing)
     words = _words(there)
@@ -141,23 +142,26 @@ def _each_value(column: _Name, values: Mapping[str, pa.Array], min_rows: int) ->
 def renumbered(codes: NDArray[Any], kept: NDArray[np.int64], total: int) -> Codes:
     """Return the codes of the kept slices, counted anew; the others' rows are in none."""
     kind = np.min_scalar_type(len(kept))
+    if total - len(kept) <= 1 and np.array_equal(kept, np.arange(len(kept))):
+        return codes.astype(kind, copy=False)
     table = np.full(total, len(kept), dtype=kind)
     table[kept] = np.arange(len(kept), dtype=kind)
     found: Codes = table[codes]
     return found
 
 
-def _coded(column: str, values: pa.Array, words: pa.Array, missing: bool) -> Codes:
+def _coded(column: str, other: _data.Coded, words: pa.Array, missing: bool) -> Codes:
     """Return another split's codes: positions in `words`, after them the missing values where they are a slice."""
     try:
-        same = values.cast(words.type)
+        same = other.values.cast(words.type)
     except pa.ArrowException as exc:
-        raise NotMeasured(f"column {column!r} is {words.type} in test and {values.type} in another split") from exc
+        raise NotMeasured(
+            f"column {column!r} is {words.type} in test and {other.values.type} in another split"
+        ) from exc
     k = len(words) + missing
-    positions = pc.fill_null(pc.index_in(same, value_set=words), k)
-    if missing:
-        positions = pc.if_else(pc.is_null(same), pa.scalar(len(words), pa.int32()), positions)
-    return np.from_dlpack(positions).astype(np.min_scalar_type(k))
+    places = _arrow.fixed(pc.index_in(same, value_set=words), np.int32, k)
+    found: Codes = np.append(places, len(words)).astype(np.min_scalar_type(k)).take(other.codes)
+    return found
 
 
 def _words(values: pa.Array) -> list[Any]:
@@ -222,7 +226,7 @@ def _cells(column: str, values: pa.Array, kind: pa.DataType, edges: NDArray[Any]
         raise NotMeasured(f"column {column!r} is {kind} in test and {values.type} in another split")
     if pa.types.is_timestamp(kind):
         values = values.cast(kind, safe=False)
-    numbers = _numbers(pc.fill_null(values, pa.scalar(0, pa.int64()).cast(values.type)))
+    numbers = _numbers(pc.fill_null(values, _arrow.number(0, values.type)) if values.null_count else values)
     found = np.zeros(len(numbers), dtype=np.uint8)
     for edge in edges:
         found += numbers >= edge

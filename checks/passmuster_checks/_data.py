@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from passmuster.config import Task
 from passmuster.errors import NotMeasured
 from passmuster.gates import Champion, Inputs
+from passmuster_checks import _arrow
 from passmuster_checks.statistics import Scored
+from passmuster_checks.statistics.scored import Encoded
 
 #: What the columns of class probabilities begin with.
 PROBABILITY = "proba_"
@@ -32,8 +34,16 @@ def file_schema(path: Path) -> pa.Schema:
     Raises:
         NotMeasured: the file is not Parquet.
     """
+    schema, _ = _header(path)
+    return schema
+
+
+@lru_cache(maxsize=16)
+def _header(path: Path) -> tuple[pa.Schema, Any]:
+    """Return a file's schema and its metadata, which tell where each column is: read once, not for each of them."""
     try:
-        return pq.read_schema(path)
+        with pq.ParquetFile(path) as file:
+            return file.schema_arrow, file.metadata
     except (OSError, pa.ArrowException) as exc:
         raise NotMeasured(f"{path.name} can't be read as Parquet: {exc}") from exc
 
@@ -45,27 +55,99 @@ def column(path: Path, name: str) -> pa.Array:
     Raises:
         NotMeasured: the file is not Parquet, or has no such column, or has it twice, or has no rows.
     """
-    names = file_schema(path).names
+    schema, metadata = _header(path)
+    names = schema.names
     if names.count(name) != 1:
         raise NotMeasured(f"{path.name} has {names.count(name)} columns {name!r}, one is needed")
     try:
-        values = pq.read_table(path, columns=[name]).column(0).combine_chunks()
+        with pq.ParquetFile(path, metadata=metadata) as file:
+            values = file.read(columns=[name]).column(0).combine_chunks()
     except (OSError, pa.ArrowException) as exc:
         raise NotMeasured(f"{path.name}: column {name!r} can't be read: {exc}") from exc
     if isinstance(values, pa.ChunkedArray):  # what combine_chunks answers with differs between versions
-        values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
+        values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.nulls(0, values.type)
     if not len(values):
         raise NotMeasured(f"{path.name} has no rows; nothing can be measured on zero rows")
     return values.dictionary_decode() if isinstance(values, pa.DictionaryArray) else values
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Coded:
+    """A column of which each different value is kept once, in the order of its first row."""
+
+    values: pa.Array  #: shape (k,), none missing
+    codes: NDArray[np.int32]  #: shape (n,): each row's place in `values`; k where it has none
+
+
+def coded_in_turn(values: pa.Array) -> Coded:
+    """Return the values of a column, the different ones once."""
+    found = values.dictionary_encode()
+    return Coded(values=found.dictionary, codes=_arrow.fixed(found.indices, np.int32, len(found.dictionary)))
+
+
+def is_text(path: Path, name: str) -> bool:
+    """Return whether a Parquet file has a column once, and it holds texts."""
+    schema = file_schema(path)
+    if schema.names.count(name) != 1:
+        return False
+    kind = schema.field(name).type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def coded(path: Path, name: str) -> Coded:
+    """Return a column of texts, the different ones once, as the file mostly keeps them.
+
+    Raises:
+        NotMeasured: as `column`.
+    """
+    try:
+        with pq.ParquetFile(path, metadata=_header(path)[1], read_dictionary=[name]) as file:
+            parts = file.read(columns=[name]).column(0)
+        if not pa.types.is_dictionary(parts.type):
+            parts = parts.dictionary_encode()
+        chunks = parts.unify_dictionaries().chunks
+    except (OSError, pa.ArrowException) as exc:
+        raise NotMeasured(f"{path.name}: column {name!r} can't be read: {exc}") from exc
+    if not len(parts):
+        raise NotMeasured(f"{path.name} has no rows; nothing can be measured on zero rows")
+    words = chunks[0].dictionary
+    if words.null_count or len(words.unique()) < len(words):
+        return coded_in_turn(pa.concat_arrays([chunk.dictionary_decode() for chunk in chunks]))
+    places = [_arrow.fixed(chunk.indices.cast(pa.int32()), np.int32, len(words)) for chunk in chunks]
+    return _in_turn(words, np.concatenate(places))
+
+
+def _in_turn(words: pa.Array, codes: NDArray[np.int32]) -> Coded:
+    """Return the values that have rows, in the order of their first ones."""
+    rows = np.full(len(words) + 1, len(codes))
+    rows[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    order = np.argsort(rows[:-1], kind="stable")[: np.count_nonzero(rows[:-1] < len(codes))]
+    place = np.full(len(words) + 1, len(order), dtype=np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    return Coded(values=words.take(_arrow.from_numpy(order)), codes=place.take(codes))
+
+
+def encoded(values: pa.Array) -> Encoded:
+    """Return the values as Python writes them (`1`, `True`, `bad`), the different ones once; None: one is missing."""
+    found = values.dictionary_encode()
+    words = [*map(_text, found.dictionary.to_pylist()), None]
+    return Encoded(codes=_arrow.fixed(found.indices, np.int32, len(words) - 1), values=words)
+
+
 def texts(values: pa.Array) -> NDArray[Any]:
-    """Return the values as Python writes them (`1`, `True`, `bad`), shape (n,); None where one is missing."""
-    encoded = values.dictionary_encode()
-    words = np.array([*map(_text, encoded.dictionary.to_pylist()), None], dtype=object)
-    codes = pc.fill_null(encoded.indices, len(words) - 1).to_numpy(zero_copy_only=False)
-    found: NDArray[Any] = words[codes]
-    return found
+    """Return the values as `encoded` has them, each in its row, shape (n,)."""
+    found = encoded(values)
+    words: NDArray[Any] = np.array(found.values, dtype=object)
+    return np.asarray(words[found.codes])
+
+
+def _same(one: Encoded, other: Encoded) -> bool:
+    """Return whether both hold the same values in the same rows."""
+    places: dict[object, int] = {}
+    ours = np.array([places.setdefault(value, len(places)) for value in one.values])
+    theirs = np.array([places.get(value, -1) for value in other.values])
+    return np.array_equal(ours[one.codes], theirs[other.codes])
 
 
 def _text(value: object) -> str | None:
@@ -119,12 +201,14 @@ def pair(inputs: Inputs, split: str = TEST) -> tuple[Answers, Answers, int | Non
     trained_on = champion.leave_out.get(split)
     if trained_on is None:
         return ours, theirs, None
-    ids = _ids(inputs.data[split], inputs.config.data.id)
+    ids = _native(_ids(inputs.data[split], inputs.config.data.id))
     # A file of no ids is as good as none; `column` would refuse it.
     seen = _native(column(trained_on, inputs.config.data.id)) if pq.read_metadata(trained_on).num_rows else ids[:0]
     kept = np.flatnonzero(~_is_in(ids, seen))
     if not len(kept):
         raise NotMeasured(f"the champion was trained on all {len(ids):,} rows of {split}; none is left to compare on")
+    if len(kept) == len(ids):
+        return ours, theirs, 0
     return _take(ours, kept), _take(theirs, kept), len(ids) - len(kept)
 
 
@@ -133,27 +217,48 @@ def _take(answers: Answers, rows: NDArray[np.int64]) -> Answers:
 
 
 @lru_cache(maxsize=8)
-def _ids(path: Path, name: str) -> NDArray[Any]:
-    ids = _native(column(path, name))
+def _ids(path: Path, name: str) -> pa.Array:
+    ids = column(path, name)
     _refuse_twice(ids, path.name)
     return ids
 
 
 def _native(values: pa.Array) -> NDArray[Any]:
-    if values.null_count:
-        raise NotMeasured(f"{values.null_count:,} row ids are missing; each row needs its own")
+    _refuse_missing(values)
+    kind = values.type
+    if pa.types.is_integer(kind):
+        return np.from_dlpack(values)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return np.array(values.to_pylist(), dtype=str)
     ids: NDArray[Any] = values.to_numpy(zero_copy_only=False)
-    if ids.dtype.kind == "f":
-        raise NotMeasured("row ids are floating point numbers; use whole numbers or text, which are exact")
     return ids.astype(str) if ids.dtype == object else ids
 
 
-def _refuse_twice(ids: NDArray[Any], what: str) -> None:
-    values, counts = np.unique(ids, return_counts=True)
+def _refuse_missing(ids: pa.Array) -> None:
+    if ids.null_count:
+        raise NotMeasured(f"{ids.null_count:,} row ids are missing; each row needs its own")
+    if pa.types.is_floating(ids.type):
+        raise NotMeasured("row ids are floating point numbers; use whole numbers or text, which are exact")
+
+
+def _refuse_twice(ids: pa.Array, what: str) -> None:
+    _refuse_missing(ids)
+    if _are_different(ids):
+        return
+    values, counts = np.unique(_native(ids), return_counts=True)
     if (twice := counts > 1).any():
         raise NotMeasured(
             f"{what}: {int(twice.sum()):,} row ids are there more than once, first {values[twice][0]!s:.80}"
         )
+
+
+def _are_different(ids: pa.Array) -> bool:
+    """Return whether it is plain that no id is there twice, without sorting them."""
+    if pa.types.is_integer(ids.type):
+        rising = np.from_dlpack(ids)
+        return bool((rising[1:] > rising[:-1]).all())
+    text = pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)
+    return bool(text and pc.count_distinct(ids).as_py() == len(ids))
 
 
 def _is_in(ids: NDArray[Any], others: NDArray[Any]) -> NDArray[np.bool_]:
@@ -168,9 +273,15 @@ def _same_kind(ids: NDArray[Any], others: NDArray[Any]) -> None:
         raise NotMeasured(f"row ids are {ids.dtype} in the data and {others.dtype} elsewhere; rows can't be matched")
 
 
-def _positions(ids: NDArray[Any], others: NDArray[Any], what: str) -> NDArray[np.int64]:
-    """Return where each of `ids` stands in `others`; both must hold the same ids, each once."""
+def _places(ids: pa.Array, others: pa.Array, what: str) -> pa.Array | None:
+    """Return where each of `ids` stands in `others`, which must hold the same, each once; None: in its own place."""
+    if ids.equals(others):
+        return None
     _refuse_twice(others, what)
+    return _arrow.from_numpy(_joined(_native(ids), _native(others), what))
+
+
+def _joined(ids: NDArray[Any], others: NDArray[Any], what: str) -> NDArray[np.int64]:
     _same_kind(ids, others)
     if len(others) != len(ids):
         raise NotMeasured(f"{what}: {len(others):,} rows, but the data has {len(ids):,}")
@@ -194,12 +305,13 @@ def _of(inputs: Inputs, files: Mapping[str, Path], split: str, what: str) -> Ans
 @lru_cache(maxsize=8)
 def _answers(path: Path, rows: _Rows, what: str) -> Answers:
     ids = _ids(rows.path, rows.id)
-    found = pa.array(_positions(ids, _native(column(path, rows.id)), what))
+    places = _places(ids, column(path, rows.id), what)
     truth = column(rows.path, rows.label)
     names = file_schema(path).names
     classes = sorted(name.removeprefix(PROBABILITY) for name in names if name.startswith(PROBABILITY))
     wanted = ["label", "prediction", *(PROBABILITY + name for name in classes)]
-    aligned = {name: column(path, name).take(found) for name in wanted}
+    columns = {name: column(path, name) for name in wanted}
+    aligned = columns if places is None else {name: values.take(places) for name, values in columns.items()}
     regression = rows.task is Task.REGRESSION
     scored = _regression(truth, aligned, what) if regression else _classes(truth, aligned, classes, rows, what)
     return Answers(scored=scored, rows=np.arange(len(ids)))
@@ -215,14 +327,14 @@ def _regression(truth: pa.Array, aligned: Mapping[str, pa.Array], what: str) -> 
 def _classes(
     truth: pa.Array, aligned: Mapping[str, pa.Array], classes: Sequence[str], rows: _Rows, what: str
 ) -> Scored:
-    label = texts(truth)
-    if not np.array_equal(label, texts(aligned["label"])):
+    label = encoded(truth)
+    if not _same(label, encoded(aligned["label"])):
         raise NotMeasured(f"{what}: the labels are not those of the data")
     if (len(classes) == 2) != (rows.task is Task.BINARY):
         raise NotMeasured(f"{what}: {len(classes)} classes have a probability, which does not fit task {rows.task}")
     return Scored.classification(
         label=label,
-        prediction=texts(aligned["prediction"]),
+        prediction=encoded(aligned["prediction"]),
         classes=classes,
         positive=rows.positive,
         probabilities=np.column_stack([numbers(aligned[PROBABILITY + name]) for name in classes]),
@@ -239,5 +351,4 @@ def numbers(values: pa.Array) -> NDArray[Any]:
         values = values.cast(pa.float64())
     if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
         raise NotMeasured(f"numbers are needed, not {values.type}")
-    found: NDArray[Any] = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return found
+    return _arrow.fixed(values.cast(pa.float64(), safe=False), np.float64, np.nan)

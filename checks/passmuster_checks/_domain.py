@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from passmuster.config import ColumnType
 from passmuster.errors import NotMeasured
 from passmuster.gates import Inputs
-from passmuster_checks import _data
+from passmuster_checks import _arrow, _data
 from passmuster_checks.engine import Pair
 from passmuster_checks.statistics import Scored, estimate
 from passmuster_checks.statistics.inference import Estimated
@@ -76,7 +76,7 @@ def _rows_of(inputs: Inputs, split: str) -> NDArray[np.float64]:
 def _codes(inputs: Inputs, path: Path, name: str) -> NDArray[np.float64]:
     values = _data.column(path, name)
     rows = np.unique(np.linspace(0, len(values) - 1, min(ROWS, len(values))).astype(np.int64))
-    taken = values.take(pa.array(rows))
+    taken = values.take(_arrow.from_numpy(rows))
     if name not in inputs.config.data.categorical and not pa.types.is_string(taken.type):
         return _data.numbers(taken.cast(pa.int8()) if pa.types.is_boolean(taken.type) else taken)
     known = _known(inputs, name)

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from passmuster.errors import NotMeasured
-from passmuster_checks import _data
+from passmuster_checks import _arrow, _data
 from passmuster_checks._text import shown
 
 #: A column of numbers with more distinct values than this is cut at its quartiles.
@@ -34,7 +33,7 @@ def of_column(values: pa.Array) -> tuple[list[str], NDArray[np.int64]]:
     encoded = values.dictionary_encode()
     words = [None, *_data.texts(encoded.dictionary).tolist()]  # None may be there a second time: NaN
     named = np.array([MISSING if word is None else _named(word) for word in words], dtype=str)
-    code = pc.add(encoded.indices, 1).fill_null(0).to_numpy(zero_copy_only=False)
+    code = _arrow.fixed(encoded.indices, np.int32, -1) + 1
     return _those_with_rows(named, code)
 
 

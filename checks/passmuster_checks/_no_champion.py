@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from passmuster.gates import NoChampion
 from passmuster.measurement import Failure, Measurement, NotApplicable
-from passmuster.verdict import NO_CHAMPION
+from passmuster.verdict import NOT_COMPARED
 
 
 def uncompared(gate: str, name: str, champion: NoChampion) -> Measurement:
-    """Return that the comparison does not apply to a first model, or that the champion could not be scored."""
-    if champion.reason == NO_CHAMPION:
-        return NotApplicable(gate=gate, name=name, reason=NO_CHAMPION, message=champion.message)
+    """Return that the comparison does not apply (a first model, a fork), or that the champion could not be scored."""
+    if champion.reason in NOT_COMPARED:
+        return NotApplicable(gate=gate, name=name, reason=champion.reason, message=champion.message)
     return Failure(gate=gate, name=name, reason=champion.message)

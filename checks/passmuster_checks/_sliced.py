@@ -77,10 +77,15 @@ Against = Champions | Reference
 
 
 def _enough(codes: Codes, k: int, scored: Scored, metric: str, min_rows: int) -> NDArray[np.bool_]:
-    found = np.bincount(codes, minlength=k + 1)[:k] >= min_rows
-    for one in classes_needed(metric, scored):
-        found &= np.bincount(codes, weights=scored.label == one, minlength=k + 1)[:k] >= OF_EACH_CLASS
-    return np.asarray(found)
+    needed = classes_needed(metric, scored)
+    if not needed:
+        return np.bincount(codes, minlength=k + 1)[:k] >= min_rows
+    classes = len(scored.classes)
+    cells = np.multiply(codes, classes, dtype=np.int64)
+    cells += scored.label
+    counts = np.bincount(cells, minlength=(k + 1) * classes).reshape(-1, classes)[:k]
+    found: NDArray[np.bool_] = (counts.sum(axis=1) >= min_rows) & (counts[:, needed] >= OF_EACH_CLASS).all(axis=1)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

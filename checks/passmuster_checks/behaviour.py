@@ -17,7 +17,7 @@ from passmuster import _process, environments
 from passmuster.errors import NotMeasured, PassmusterError
 from passmuster.gates import Champion, Inputs
 from passmuster.measurement import Assertion, Failure, Measurement, NotApplicable
-from passmuster.verdict import NO_CHAMPION
+from passmuster.verdict import NO_CHAMPION, NOT_COMPARED
 from passmuster_checks import pytest_plugin
 from passmuster_checks._asking import Model, Request
 from passmuster_checks.environment import LOCK
@@ -48,9 +48,10 @@ class Behaviour:
             env=environments.scrubbed(_scratch(inputs), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
             timeout=max(inputs.config.gates.behaviour.timeout - _MARGIN, 1.0),
         )
-        return list(self._measured(_read(results), done))
+        excused = NO_CHAMPION if isinstance(inputs.champion, Champion) else inputs.champion.reason
+        return list(self._measured(_read(results), done, excused))
 
-    def _measured(self, heard: _Heard, done: _process.Finished) -> Iterator[Measurement]:
+    def _measured(self, heard: _Heard, done: _process.Finished, excused: str) -> Iterator[Measurement]:
         trouble = heard.trouble(done)
         if trouble is not None:
             yield Failure(gate=self.name, name="tests", reason=trouble)
@@ -63,9 +64,9 @@ class Behaviour:
             elif test in twice:
                 yield Failure(gate=self.name, name=name, reason="the test ended more than once")
             else:
-                yield self._one(name, *said[test])
+                yield self._one(name, *said[test], excused)
 
-    def _one(self, name: str, outcome: str, message: str) -> Measurement:
+    def _one(self, name: str, outcome: str, message: str, excused: str) -> Measurement:
         match outcome:
             case "passed":
                 return Assertion(gate=self.name, name=name, holds=True, message="passed")
@@ -74,7 +75,7 @@ class Behaviour:
                     gate=self.name, name=name, holds=False, message=_last_line(message), details={"log": message}
                 )
             case "skipped":
-                reason = NO_CHAMPION if pytest_plugin.NO_CHAMPION in message else _SKIPPED
+                reason = excused if pytest_plugin.NO_CHAMPION in message else _SKIPPED
                 return NotApplicable(gate=self.name, name=name, reason=reason, message=message)
             case _:
                 return Failure(
@@ -180,7 +181,7 @@ def _command(inputs: Inputs, tests: Sequence[Path], request: Path, results: Path
 def _request(inputs: Inputs) -> Request:
     champion = inputs.champion
     theirs = _model(inputs, champion.model, champion.predictions) if isinstance(champion, Champion) else None
-    if theirs is None and not isinstance(champion, Champion) and champion.reason != NO_CHAMPION:
+    if theirs is None and not isinstance(champion, Champion) and champion.reason not in NOT_COMPARED:
         raise NotMeasured(champion.message)
     return Request(candidate=_model(inputs, inputs.model, inputs.predictions), champion=theirs)
 

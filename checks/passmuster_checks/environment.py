@@ -8,6 +8,7 @@ from passmuster import digest
 from passmuster.gates import Champion, Inputs
 from passmuster.measurement import Assertion, Failure, Measurement
 from passmuster.verdict import NO_CHAMPION
+from passmuster_checks._no_champion import uncompared
 
 FACTS = ("lock", "python", "platform")
 
@@ -35,7 +36,7 @@ class Environment:
         must_be_equal = fact in settings.same_as_champion
         if not isinstance(inputs.champion, Champion):
             if must_be_equal and inputs.champion.reason != NO_CHAMPION:
-                return Failure(gate=self.name, name=fact, reason=inputs.champion.message)
+                return uncompared(self.name, fact, inputs.champion)
             return Assertion(
                 gate=self.name, name=fact, holds=True, message=f"{ours}; there is no champion to compare with"
             )

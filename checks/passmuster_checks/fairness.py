@@ -15,7 +15,7 @@ from passmuster.errors import NotMeasured
 from passmuster.gates import Inputs
 from passmuster.measurement import Estimate, Failure, Measurement, NotApplicable
 from passmuster.planning import simultaneous
-from passmuster_checks import _data, _groups
+from passmuster_checks import _arrow, _data, _groups
 from passmuster_checks.decision import decided
 from passmuster_checks.statistics import Scored
 from passmuster_checks.statistics.rates import Rates, largest_difference, smallest_ratio
@@ -52,7 +52,7 @@ class Fairness:
         settings = inputs.config.gates.fairness
         names = [f"{column}::{metric}" for metric in settings.limits]
         try:
-            values = _data.column(inputs.data[_data.TEST], column).take(pa.array(answers.rows))
+            values = _data.column(inputs.data[_data.TEST], column).take(_arrow.from_numpy(answers.rows))
             found = _by_group(values, answers.scored, settings.min_rows)
             _refuse_constant(answers.scored)
         except NotMeasured as exc:

@@ -139,7 +139,7 @@ def _kind(values: pa.Array, column: Column) -> ColumnType | None:
 
 
 def _are_whole(values: pa.Array) -> bool:
-    numbers = values.to_numpy(zero_copy_only=False)
+    numbers = _data.numbers(values)
     there = numbers[~np.isnan(numbers)]
     return bool((there == np.floor(there)).all())
 
@@ -163,10 +163,11 @@ def _categories(where: str, values: pa.Array, column: Column) -> Iterator[str]:
     if column.categories is None:
         return
     strange: dict[str, int] = {}
-    for found in pc.value_counts(values).to_pylist():
-        word = _data.texts(pa.array([found["values"]], values.type))[0]
-        if word is not None and word not in column.categories:
-            strange[word] = strange.get(word, 0) + int(found["counts"])
+    found = _data.encoded(values)
+    counts = np.bincount(found.codes, minlength=len(found.values))
+    for word, count in zip(found.values, counts.tolist(), strict=True):
+        if count and isinstance(word, str) and word not in column.categories:
+            strange[word] = strange.get(word, 0) + count
     if strange:
         yield f"{where}: {sum(strange.values()):,} rows are not of its categories: {some(sorted(strange))}"
 

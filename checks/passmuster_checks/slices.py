@@ -6,7 +6,7 @@ It is compared with the champion on the same rows, and with itself on the same s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from itertools import combinations
@@ -43,13 +43,15 @@ class Slices:
         """
         found: list[Measurement] = []
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            sides = pool.submit(self._sides, inputs)
             cuts = self._cuts(inputs, pool, found)
             comparisons = [
                 Comparison(
                     against=side, singles=list(pool.map(partial(_sliced.single, side), cuts.keys(), cuts.values()))
                 )
-                for side in self._sides(inputs, found)
+                for side in sides.result()
             ]
+            found += self._uncompared(inputs)
             most = _set_levels(comparisons, inputs)
             for comparison in comparisons:
                 _compare(comparison, inputs.config.gates.slices.pairs, pool)
@@ -78,15 +80,20 @@ class Slices:
         found += [failed for failed in each.values() if isinstance(failed, Failure)]
         return {column: done for column, done in each.items() if isinstance(done, Cut)}
 
-    def _sides(self, inputs: Inputs, found: list[Measurement]) -> Iterator[Against]:
-        """Yield what the candidate is compared with; add to `found` where it can't be."""
+    def _uncompared(self, inputs: Inputs) -> list[Measurement]:
+        if not isinstance(inputs.champion, NoChampion):
+            return []
+        names = (self.name, *inputs.config.gates.slices.columns)
+        return [uncompared(self.name, name, inputs.champion) for name in names]
+
+    def _sides(self, inputs: Inputs) -> list[Against]:
+        """Return what the candidate is compared with."""
         settings = inputs.config.gates.slices
         metric = _metric(inputs)
-        if isinstance(inputs.champion, NoChampion):
-            found += [uncompared(self.name, name, inputs.champion) for name in (self.name, *settings.columns)]
-        else:
+        sides: list[Against] = []
+        if not isinstance(inputs.champion, NoChampion):
             ours, theirs, left_out = _data.pair(inputs)
-            yield Champions(
+            side = Champions(
                 metric=metric,
                 limit=settings.limit,
                 min_rows=settings.min_rows,
@@ -95,15 +102,18 @@ class Slices:
                 left_out=left_out,
                 pairs=Pairs(metric, ours.scored, theirs.scored),
             )
+            sides.append(side)
         if inputs.config.data.reference is not None:
             scored = {split: _data.candidate(inputs, split).scored for split in (_data.TEST, REFERENCE)}
-            yield Reference(
+            reference = Reference(
                 metric=metric,
                 limit=settings.reference_limit,
                 min_rows=settings.min_rows,
                 scored=scored,
                 answers={split: Answers(metric, each) for split, each in scored.items()},
             )
+            sides.append(reference)
+        return sides
 
 
 def _metric(inputs: Inputs) -> str:

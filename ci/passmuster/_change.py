@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -72,22 +73,32 @@ class Change:
         Raises:
             GraphError: one can't be read.
         """
-        now = _dvc_graph.read(self.now)
+        now = _graph(self.now)
         if any(map(_dvc_graph.is_definition, self.paths)) or now.looked_at & self.paths:
-            return _dvc_graph.read(self.before), now
+            return _graph(self.before), now
         return now, now
 
 
-def stage_reasons(change: Change) -> dict[str, tuple[str, ...]]:
-    """Return why each stage is not what it was, for those that are not, by address.
+@lru_cache(maxsize=2)  # the one commit with which many are compared, and one of these
+def _graph(tree: Tree) -> Graph:
+    return _dvc_graph.read(tree)
+
+
+@lru_cache(maxsize=2)
+def _lock_entries(tree: Tree) -> Mapping[str, str]:
+    return _dvc_graph.lock_entries(tree)
+
+
+def stage_reasons(change: Change, addresses: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Return why each of the stages `addresses` is not what it was, for those that are not, by address.
 
     Raises:
         GraphError: the graph or a lock can't be read, before or now.
     """
     before, now = change.graphs
-    parameters, locks = _Parameters(change), _changed_locks(change)
+    parameters, locks = _Parameters(change), _changed_locks(change, addresses)
     found = {}
-    for address in now.stages.keys() | before.stages.keys():
+    for address in addresses:
         old, new = before.stages.get(address), now.stages.get(address)
         reasons = list(_redefined(address, old, new))
         if address in locks:
@@ -122,15 +133,47 @@ def _redefined(address: str, old: Stage | None, new: Stage | None) -> Iterator[s
         yield f"{kind} {address}: {', '.join(changed)} changed"
 
 
-def _changed_locks(change: Change) -> dict[str, str]:
+def _changed_locks(change: Change, addresses: Collection[str]) -> dict[str, str]:
     """Return, by a stage's address, what became of its entry; empty where no lock differs."""
     if not any(posixpath.basename(path) == "dvc.lock" for path in change.paths):
         return {}
-    before, now = _dvc_graph.lock_entries(change.before), _dvc_graph.lock_entries(change.now)
+    now = _lock_entries(change.now)
+    if (quickly := _sought(change, {address: now.get(address) for address in addresses})) is not None:
+        return quickly
+    before = _lock_entries(change.before)
     found = {}
-    for address in before.keys() | now.keys():
+    for address in (before.keys() | now.keys()) & set(addresses):
         if before.get(address) != now.get(address):
-            found[address] = "was removed" if address not in now else "changed" if address in before else "is new"
+            found[address] = "was removed" if address not in now else _CHANGED if address in before else "is new"
+    return found
+
+
+_CHANGED = "changed"
+
+#: So many entries are sought quicker in a text than a whole lock of some megabytes is read.
+_FEW = 300
+
+#: What follows an entry: another one, another part of the lock, or nothing.
+_DEDENT = re.compile(r"  \S|\S|\Z")
+
+
+def _sought(change: Change, entries: Mapping[str, str | None]) -> dict[str, str] | None:
+    """Return the entries that differ, sought in the text of the locks before, as DVC writes it; None: can't tell."""
+    stages = change.graphs[1].stages
+    if len(entries) > _FEW or not entries.keys() <= stages.keys():
+        return None
+    locks = {stage.lock for address in entries if (stage := stages[address]).runs}
+    texts = {path: content.decode(errors="replace") for path, content in change.before.read(locks).items()}
+    found = {}
+    for address, entry in entries.items():
+        if not (stage := stages[address]).runs:  # a `.dvc` file, which has no entry
+            continue
+        text = texts.get(stage.lock, "")
+        if entry is None or text.count(f"\n  {stage.name}:\n") != 1:
+            return None
+        _, there, rest = text.partition(f"\n  {entry}\n")
+        if not there or not _DEDENT.match(rest):
+            found[address] = _CHANGED
     return found
 
 

@@ -23,7 +23,7 @@ from typing import IO, Any, NoReturn
 from passmuster.errors import NotMeasured, PassmusterError
 from passmuster.gates import ENTRY_POINT_GROUP, NEEDS, Gate, Inputs, NoChampion
 from passmuster.measurement import Assertion, Estimate, Failure, Measurement, NotApplicable, to_json
-from passmuster.verdict import NO_CHAMPION
+from passmuster.verdict import NOT_COMPARED
 
 _KINDS = (Estimate, Assertion, Failure, NotApplicable)
 
@@ -110,8 +110,8 @@ def _from_file(one: Asked) -> Any:
 def _measure(one: Asked, gate: Gate, stream: IO[str]) -> list[Measurement]:
     champion = one.inputs.champion
     if "champion" in gate.needs and isinstance(champion, NoChampion):
-        if champion.reason == NO_CHAMPION:
-            return [NotApplicable(gate=one.name, name=one.name, reason=NO_CHAMPION, message=champion.message)]
+        if champion.reason in NOT_COMPARED:
+            return [NotApplicable(gate=one.name, name=one.name, reason=champion.reason, message=champion.message)]
         return [Failure(gate=one.name, name=one.name, reason=champion.message)]
     if (prepare := getattr(gate, "prepare", None)) is not None:
         _tell(stream, "prepare", one.name)
@@ -121,10 +121,12 @@ def _measure(one: Asked, gate: Gate, stream: IO[str]) -> list[Measurement]:
     if not isinstance(measured, Sequence) or not all(isinstance(m, _KINDS) for m in measured):
         raise NotMeasured(f"the gate answered with {_short(measured)}, not with a list of measurements")
     for m in measured:
-        if isinstance(m, NotApplicable) and m.reason == NO_CHAMPION and not isinstance(champion, NoChampion):
+        if not isinstance(m, NotApplicable) or m.reason not in NOT_COMPARED:
+            continue
+        if not isinstance(champion, NoChampion):
             raise NotMeasured("the gate says that there is no champion, but there is one")
-        if one.is_file and isinstance(m, NotApplicable) and m.reason == NO_CHAMPION:
-            raise NotMeasured(f"{NO_CHAMPION!r} is said by passmuster, of gates whose `needs` names the champion")
+        if one.is_file:
+            raise NotMeasured(f"{m.reason!r} is said by passmuster, of gates whose `needs` names the champion")
     return list(measured)
 
 

@@ -108,6 +108,18 @@ class Repository:
             return False
         return True
 
+    def first_parent(self, commit: str) -> str | None:
+        """Return the commit that `commit` names as its first parent, here or not; None: it names none.
+
+        From the object itself: in a shallow clone git says that the last commit has no parents.
+
+        Raises:
+            GitError: there is no such commit here.
+        """
+        header, _, _ = self.run("cat-file", "commit", commit).partition("\n\n")
+        lines = (line.partition(" ") for line in header.split("\n"))
+        return next((value for key, _, value in lines if key == "parent"), None)
+
     @property
     def shallow(self) -> bool:
         """Whether history is cut off."""

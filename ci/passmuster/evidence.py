@@ -17,6 +17,7 @@ from passmuster.errors import Refused
 from passmuster.record import Record
 
 if TYPE_CHECKING:
+    from passmuster._ruling import Ruling
     from passmuster.config import ModelConfig
     from passmuster.events import Event, Promotion
 
@@ -124,6 +125,7 @@ def _broken(found: Evidence, name: str, model: str, *, whole: bool) -> list[str]
         "an input digest is missing": digest.is_digest(reproduce.inputs["input"]),
         "the scores are of another re-run": score.inputs["reproduce"] == reproduce.digest,
         "the verdict is on other scores": gate.inputs["score"] == score.digest,
+        "the champion was out of reach, so nothing was compared": champion["state"] != "no-access",
         "the records are of different model directories": len(digests) == 1,
         "the model directory was altered": digests == {model},
         f"{PROFILE} is missing or altered": whole,
@@ -136,20 +138,19 @@ def _broken(found: Evidence, name: str, model: str, *, whole: bool) -> list[str]
     return [problem for problem, holds in checks.items() if holds is not True]
 
 
-def judge_again(found: Evidence, config: ModelConfig, today: date) -> None:
-    """Judge the measurements once more by the policy of `config`, and again as of `today`.
+def judge_again(found: Evidence, config: ModelConfig, also: Ruling | None, today: date) -> None:
+    """Judge the measurements once more by the policy of `config`, and again as of `today`; so by `also`.
 
     Args:
         found: an intact chain.
         config: the model's, at the commit that was judged.
+        also: the policy of that commit's first parent, where it is another one; then both must pass.
         today: decides which waivers still count.
 
     Raises:
-        Refused: the verdict is by another policy, is not what the measurements give, or no longer holds.
+        Refused: the verdict is by another policy, or lacks one, is not what the measurements give, or no longer holds.
     """
     from passmuster import config as configs
-    from passmuster import policy, verdict
-    from passmuster.measurement import from_json
 
     body = found.gate.body
     if found.gate.inputs["policy"] != digest.of_json(configs.policy_json(config)):
@@ -157,10 +158,36 @@ def judge_again(found: Evidence, config: ModelConfig, today: date) -> None:
             f"the verdict was made by another policy than that of commit {found.commit[:10]}; "
             "run `passmuster gate` again without --policy-ref"
         )
+    _judge_again(found, body, config, today)
+    told = body.get("also")
+    if also is None and told is None:
+        return
+    if (
+        also is None
+        or not isinstance(told, dict)
+        or (told.get("commit"), told.get("digest"))
+        != (
+            also.commit,
+            also.digest,
+        )
+    ):
+        raise Refused(
+            f"commit {found.commit[:10]} changes the policy, and the verdict is not by that of its first parent as "
+            "well; run `passmuster gate` again in a clone that has both commits"
+            if also is not None
+            else f"the verdict is also by a policy that does not rule commit {found.commit[:10]}; run gate again"
+        )
+    _judge_again(found, told, also.config, today)
+
+
+def _judge_again(found: Evidence, told: Mapping[str, Any], config: ModelConfig, today: date) -> None:
+    from passmuster import policy, verdict
+    from passmuster.measurement import from_json
+
     try:
-        measurements = [from_json(item) for item in body["measurements"]]
-        judged_on = date.fromisoformat(body["judged_on"])
-        judged = {key: body[key] for key in ("decision", "code", "compared", "judgements")}
+        measurements = [from_json(item) for item in told["measurements"]]
+        judged_on = date.fromisoformat(found.gate.body["judged_on"])
+        judged = {key: told[key] for key in ("decision", "code", "compared", "judgements")}
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise Refused(f"the verdict is incomplete: {exc!r}; run `passmuster gate` again") from exc
     rules = policy.from_config(config)

@@ -8,29 +8,28 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from passmuster import _gate_process, _profile, digest, engines, environments, record, verdict, workspace
-from passmuster import config as configs
+from passmuster import _gate_process, _profile, _ruling, digest, engines, environments, record, verdict, workspace
 from passmuster._gate_process import Group
 from passmuster._gate_worker import Asked
+from passmuster._ruling import Ruling
 from passmuster.config import ModelConfig
-from passmuster.errors import NotMeasured, Refused, UsageError
+from passmuster.errors import ExitCode, NotMeasured, Refused, UsageError, combine
 from passmuster.gates import ENTRY_POINT_GROUP, Champion, Inputs, NoChampion
 from passmuster.measurement import Failure, Measurement, to_json
 from passmuster.policy import GatePolicy, Policy, from_config, turned_off
 from passmuster.progress import Progress
 from passmuster.record import Record
 
-if TYPE_CHECKING:
-    from passmuster._git import Repository
+#: The record of a verdict for information: by the policy of a pull request's head. It decides nothing.
+INFORMATIVE = "gate-head"
 
 #: Runs Deepchecks, whose import alone takes seconds, so it starts first and in the background.
 _DEEPCHECKS = "deepchecks"
@@ -55,7 +54,10 @@ def gate(
     root: Path,
     config: ModelConfig,
     *,
+    commit: str | None = None,
     policy_ref: str | None = None,
+    fork: bool = False,
+    informative: bool = False,
     only: Sequence[str] = (),
     engine: str = "local",
     today: date | None = None,
@@ -63,127 +65,134 @@ def gate(
 ) -> Record:
     """Judge the candidate that `reproduce` and `score` left, and return the record of the verdict.
 
+    Without `policy_ref`, where the first parent of the candidate's commit has another policy, that one judges too, and
+    both must pass: a merge can't loosen what it is judged by.
+
     Args:
-        root: the user's checkout.
+        root: the user's checkout; it need not be at the candidate's commit.
         config: the model's config as the candidate's commit has it.
+        commit: the commit that must have been re-run; not given: whichever was.
         policy_ref: the commit whose policy, gates and tests judge; not given: the policy of `config`, and the user's
             gates and tests as the candidate's commit has them (with `only`: as `root` has them).
+        fork: whether it is known that a fork's pull request is judged: then a champion out of its reach is no error.
+            Such a verdict promotes nothing.
+        informative: write the record `gate-head.json` beside the one that counts; it decides nothing.
         only: run these gates alone. The answer then decides nothing: it says "refuse" and is not written.
         engine: who measures the columns of data files: one of `passmuster.engines.ENGINES`.
         today: the day that decides which waivers count; not given: today in UTC.
         progress: is told what begins.
 
     Raises:
-        Refused: a record or file is missing, altered, or not of one candidate; or the policy's commit does not know
-            the model.
+        Refused: a record or file is missing, altered, or not of one candidate or of `commit`; or the policy's commit
+            does not know the model.
         UsageError: `only` names no gate of the policy, or there is no such commit, or no such engine here.
     """
     engines.check(engine)
     folder = workspace.folder(root, config.name)
-    evidence = _Evidence.read(folder)
-    day = today or datetime.now(UTC).date()
-    with ExitStack() as stack:
-        judged_at = None if only else str(evidence.reproduced.body["commit"])
-        judge = stack.enter_context(_judge(root, config, policy_ref, judged_at))
-        scratch = Path(tempfile.mkdtemp(prefix="passmuster-gates-"))
-        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
-        policy = _chosen(from_config(judge.config), only)
-        if not only:
-            record.begin(folder, "gate")
+    evidence = _Evidence.read(folder, fork=fork)
+    evidence.check_commit(commit)
+    ruling = _ruling.given(root, config, policy_ref)
+    bench = _Bench(root, evidence, engine, today or datetime.now(UTC).date(), progress)
+    other = None
+    if not only:
+        step = INFORMATIVE if informative else "gate"
+        record.begin(folder, step)
+        if not informative:
             (folder / _profile.FILE).unlink(missing_ok=True)
-        code = _code(judge)
-        inputs = replace(evidence.inputs(judge.config, judge.root, scratch), engine=engine)
-        measurements = _measure(policy, inputs, scratch, progress)
-        profile = _reference_profile(measurements, scratch)
-    if isinstance(profile, Failure):
-        measurements.append(profile)
+        if policy_ref is None:
+            other = _of_first_parent(root, config, evidence)
+    judged = bench.judge(ruling, only)
+    also = bench.judge(other) if other else None
     evidence.check()
-    compared = evidence.champion["state"] != "none"
-    judged = verdict.judge(measurements, policy, compared=compared, today=day)
-    found = _record(evidence, judge, policy, measurements, judged, day, code)
+    found = _record(evidence, judged, also, bench)
     if only:
         return replace(found, body={**found.body, "decision": "refuse", "only": list(only)})
-    if isinstance(profile, str):
-        record.write_atomically(folder / _profile.FILE, profile)
+    if informative:
+        found = replace(found, schema=INFORMATIVE)
+    elif isinstance(judged.profile, str):
+        record.write_atomically(folder / _profile.FILE, judged.profile)
         found = replace(found, body={**found.body, "profile": _profile.told(_profile.FILE, folder / _profile.FILE)})
-    record.write(found, folder / "gate.json")
+    record.write(found, folder / f"{found.schema}.json")
     return found
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Judge:
-    """By whose policy is judged."""
-
-    config: ModelConfig
-    root: Path  #: a checkout with that policy's gates and tests
-    ref: str | None
-    commit: str | None
-    changes: tuple[str, ...] = ()  #: how the candidate's own policy differs from it
-
-
-@contextmanager
-def _judge(root: Path, config: ModelConfig, policy_ref: str | None, judged_at: str | None) -> Iterator[_Judge]:
-    from passmuster._git import Repository
-
-    if policy_ref is None:
-        with _code_at(root, judged_at if _of_users(config) else None) as code:
-            yield _Judge(config=config, root=code, ref=None, commit=None)
-        return
-
-    repository = Repository.containing(root)
-    commit = repository.commit(policy_ref)
-    base = _config_at(repository, commit, policy_ref, config.name)
-    changes = tuple(configs.differences(base, config))
-    if not _of_users(base):
-        yield _Judge(config=base, root=root, ref=policy_ref, commit=commit, changes=changes)
-        return
-    with repository.worktree(commit) as checkout:
-        yield _Judge(config=base, root=checkout, ref=policy_ref, commit=commit, changes=changes)
-
-
-@contextmanager
-def _code_at(root: Path, commit: str | None) -> Iterator[Path]:
-    """Yield a folder with the user's gates and tests as `commit` has them: an edited file must not judge for it.
-
-    Without a commit, and where there is no git (then nothing can be promoted either), that is `root` itself.
-    """
+def _of_first_parent(root: Path, config: ModelConfig, evidence: _Evidence) -> Ruling | None:
+    """Return the other policy that judges; without git there is none, and nothing can be promoted either."""
     from passmuster._git import Repository
 
     try:
-        repository = Repository.containing(root) if commit else None
+        repository = Repository.containing(root)
     except UsageError:
-        repository = None
-    if repository is None or commit is None:
-        yield root
-        return
-    if not repository.has(commit):
-        raise Refused(f"commit {commit}, which was re-run, is not in this clone; fetch it, so that its tests can judge")
-    with repository.worktree(commit) as checkout:
-        yield checkout
-
-
-def _config_at(repository: Repository, commit: str, ref: str, name: str) -> ModelConfig:
-    known = configs.load_at(repository, commit)
-    if name not in known:
+        return None
+    if not repository.has(evidence.commit):
         raise Refused(
-            f"{ref} has no model-configs/{name}.yaml, so there is no policy to judge {name} by: a model that the base "
-            "does not know needs a person who brings its config there first"
+            f"commit {evidence.commit}, which was re-run, is not in this clone; fetch it, so that it can be told "
+            "whether it changes the policy"
         )
-    return known[name]
+    return _ruling.of_first_parent(repository, evidence.commit, config)
 
 
-def _of_users(config: ModelConfig) -> bool:
-    return bool(config.gates.user or config.gates.behaviour.tests)
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """What came of one policy."""
+
+    ruling: Ruling
+    policy: Policy
+    measurements: tuple[Measurement, ...]
+    verdict: verdict.Verdict
+    code: Mapping[str, str | None]  #: the user's gates and tests, by digest
+    profile: str | Failure | None  #: what gate `profile` left
+
+    def body(self) -> dict[str, Any]:
+        """Return what a record says of it."""
+        return {
+            **verdict.to_body(self.verdict),
+            "judged_by": dict(self.code),
+            "measurements": [to_json(m) for m in self.measurements],
+            "false_alarms": self.policy.false_alarms,
+            "off": list(turned_off(self.ruling.config)),
+        }
 
 
-def _code(judge: _Judge) -> dict[str, str | None]:
-    """Return path → digest of the user's gates and tests that judge, file by file; None where one is not there."""
-    gates, root = judge.config.gates, judge.root
-    named = sorted({*gates.behaviour.tests, *(user.file for user in gates.user.values())})
-    files = {path.relative_to(root).as_posix() for name in named for path in (root / name).rglob("*.py")}
-    return {name: digest.of_file(root / name) for name in sorted({*named, *files}) if (root / name).is_file()} | {
-        name: None for name in named if not (root / name).exists()
-    }
+@dataclass(frozen=True)
+class _Bench:
+    """Where one candidate is measured and judged, by one policy after another."""
+
+    root: Path
+    evidence: _Evidence
+    engine: str
+    day: date
+    progress: Progress
+
+    def judge(self, ruling: Ruling, only: Sequence[str] = ()) -> _Judged:
+        """Measure by the gates of a policy, and judge."""
+        policy = _chosen(from_config(ruling.config), only)
+        judged_at = None if only else self.evidence.commit
+        scratch = Path(tempfile.mkdtemp(prefix="passmuster-gates-"))
+        try:
+            with _ruling.checkout(self.root, ruling, judged_at) as root:
+                code = _ruling.code(root, ruling.config)
+                inputs = replace(self.evidence.inputs(ruling.config, root, scratch), engine=self.engine)
+                measurements = _measure(policy, inputs, scratch, self.progress)
+            profile = _reference_profile(measurements, scratch)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        if isinstance(profile, Failure):
+            measurements.append(profile)
+        return _Judged(
+            ruling=ruling,
+            policy=policy,
+            measurements=tuple(measurements),
+            verdict=verdict.judge(
+                measurements,
+                policy,
+                compared=self.evidence.compared,
+                no_access=self.evidence.no_access,
+                today=self.day,
+            ),
+            code=code,
+            profile=profile,
+        )
 
 
 def _chosen(policy: Policy, only: Sequence[str]) -> Policy:
@@ -200,9 +209,10 @@ class _Evidence:
     folder: Path
     reproduced: Record
     scored: Record
+    fork: bool  #: whether it is known to be a fork's candidate
 
     @classmethod
-    def read(cls, folder: Path) -> _Evidence:
+    def read(cls, folder: Path, *, fork: bool = False) -> _Evidence:
         """Read both records and check the chain between them and the files.
 
         Raises:
@@ -212,7 +222,7 @@ class _Evidence:
         reproduced = record.read(folder / "reproduce.json", "reproduce")
         if scored.inputs.get("reproduce") != reproduced.digest:
             raise Refused(f"{folder}: the scores are of another re-run; run `passmuster score` again")
-        found = cls(folder=folder, reproduced=reproduced, scored=scored)
+        found = cls(folder=folder, reproduced=reproduced, scored=scored, fork=fork)
         try:
             found.check()
         except (KeyError, TypeError, AttributeError) as exc:
@@ -220,10 +230,33 @@ class _Evidence:
         return found
 
     @property
+    def commit(self) -> str:
+        """The commit that was re-run."""
+        return str(self.reproduced.body["commit"])
+
+    def check_commit(self, commit: str | None) -> None:
+        """Refuse records of another commit than the one that the call names."""
+        if commit not in (None, self.commit):
+            raise Refused(
+                f"{self.folder}: commit {self.commit[:12]} was re-run, not {str(commit)[:12]}; run reproduce and score "
+                "again with that --commit"
+            )
+
+    @property
     def champion(self) -> Mapping[str, Any]:
         """What `score` says of the champion."""
         state: Mapping[str, Any] = self.scored.body["champion"]
         return state
+
+    @property
+    def no_access(self) -> bool:
+        """Whether the champion is out of reach, and may be."""
+        return self.fork and self.champion["state"] == "no-access"
+
+    @property
+    def compared(self) -> bool:
+        """Whether there is a champion to compare with."""
+        return self.champion["state"] != "none" and not self.no_access
 
     def check(self) -> None:
         """Refuse any file whose digest is not the one that a record names."""
@@ -281,6 +314,10 @@ class _Evidence:
         said = self.champion
         if said["state"] == "none":
             return NoChampion(reason=verdict.NO_CHAMPION, message="the ledger has no champion yet")
+        if self.no_access:
+            return NoChampion(
+                reason=verdict.NO_ACCESS, message="the champion can't be read from there; after the merge it is judged"
+            )
         if said["state"] != "scored":
             return NoChampion(
                 reason="unreadable",
@@ -406,43 +443,53 @@ def _ask(one: GatePolicy, policy: Policy, inputs: Inputs, scratch: Path) -> Aske
     return Failure(gate=one.gate, name=one.gate, reason=f"{trouble}; install passmuster again")
 
 
-def _record(
-    evidence: _Evidence,
-    judge: _Judge,
-    policy: Policy,
-    measurements: Sequence[Measurement],
-    judged: verdict.Verdict,
-    day: date,
-    code: Mapping[str, str | None],
-) -> Record:
-    champion = evidence.champion
-    policy_digest = digest.of_json(configs.policy_json(judge.config))
+def _record(evidence: _Evidence, judged: _Judged, also: _Judged | None, bench: _Bench) -> Record:
+    champion, ruling = evidence.champion, judged.ruling
     model = evidence.reproduced.body["model_digest"]
+    body = judged.body()
+    if also is not None:
+        body |= _together(judged.verdict, also.verdict)
     return Record(
         schema="gate",
         version=1,
-        inputs={"score": evidence.scored.digest, "policy": policy_digest, "model": model},
+        inputs={"score": evidence.scored.digest, "policy": ruling.digest, "model": model},
         body={
-            **verdict.to_body(judged),
-            "model": judge.config.name,
-            "commit": evidence.reproduced.body["commit"],
+            **body,
+            "model": ruling.config.name,
+            "commit": evidence.commit,
             "model_digest": model,
-            "champion": None
-            if champion["state"] == "none"
-            else {key: champion.get(key) for key in ("version", "promotion", "digest")},
+            "champion": {key: champion.get(key) for key in ("version", "promotion", "digest")}
+            if evidence.compared
+            else None,
             "policy": {
-                "digest": policy_digest,
-                "ref": judge.ref,
-                "commit": judge.commit,
-                "changes": list(judge.changes),
+                "digest": ruling.digest,
+                "ref": ruling.ref,
+                "commit": ruling.commit,
+                "changes": list(ruling.changes),
             },
-            "judged_by": dict(code),
+            "also": None if also is None else _also(also),
             "isolation": environments.isolation(network=False).to_json(),
-            "measurements": [to_json(m) for m in measurements],
-            "judged_on": day.isoformat(),
-            "false_alarms": policy.false_alarms,
-            "off": list(turned_off(judge.config)),
+            "engine": bench.engine,
+            "judged_on": bench.day.isoformat(),
             "profile": None,
         },
         context={"finished": datetime.now(UTC).isoformat(timespec="seconds")},
     )
+
+
+def _together(*verdicts: verdict.Verdict) -> dict[str, Any]:
+    """Return decision and code of a candidate that must pass by several policies."""
+    code = combine(one.code for one in verdicts)
+    return {"decision": "promote" if code is ExitCode.OK else "refuse", "code": int(code)}
+
+
+def _also(judged: _Judged) -> dict[str, Any]:
+    """Return what a record says of the first parent's policy and of what it came to."""
+    ruling = judged.ruling
+    return {
+        **judged.body(),
+        "ref": ruling.ref,
+        "commit": ruling.commit,
+        "digest": ruling.digest,
+        "changes": list(ruling.changes),
+    }

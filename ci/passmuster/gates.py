@@ -38,7 +38,8 @@ class Champion:
 class NoChampion:
     """There is nothing to compare with; why is a fact, not an absence."""
 
-    reason: str  #: "no-champion": the ledger has none; "unreadable": it could not be scored
+    #: "no-champion": the ledger has none; "no access from a fork"; "unreadable": it could not be scored
+    reason: str
     message: str
 
 

@@ -127,7 +127,10 @@ class Ledger:
             Refused: tags are missing, altered or unreadable, or a tagless remote stands against tags that are here.
             Unavailable: the remote did not answer.
         """
-        found = self.examine(offline=offline)
+        return self._whole(self.examine(offline=offline))
+
+    def _whole(self, found: Examined) -> History:
+        """Return the history of a ledger with which nothing is wrong, or refuse."""
         if found.problems:
             listed = "\n  ".join(found.problems)
             raise Refused(
@@ -156,7 +159,11 @@ class Ledger:
             self._refuse_shallow(source)
         if source != ".":
             self._fetch(source, [name for name in there if name not in here])
-        tags = [tag for tag in self._tags() if there.get(tag.name) == tag.sha]
+        return self._compared(here, there, _tags(self.repository, f"{self.model}@v*", f"{self.model}#champion*"))
+
+    def _compared(self, here: Mapping[str, str], there: Mapping[str, str], all_tags: Iterable[_Tag]) -> Examined:
+        """Return what the tags tell: those count that the clone and the remote agree on."""
+        tags = [tag for tag in all_tags if there.get(tag.name) == tag.sha]
         problems = [
             f"{name}: the remote's tag is not the one that this clone has; one of both was rewritten"
             for name in sorted(there.keys() - {tag.name for tag in tags})
@@ -285,30 +292,6 @@ class Ledger:
                     continue  # another process in this clone fetched them at the same time
                 raise Refused(f"the ledger's tags could not be fetched from {source!r}: {exc.stderr.strip()}") from exc
 
-    def _tags(self) -> list[_Tag]:
-        patterns = (f"{_PREFIX}{self.model}@v*", f"{_PREFIX}{self.model}#champion*")
-        sizes = self.repository.run("for-each-ref", "--format=%(objectsize) %(refname)", *patterns)
-        for size, _, ref in (line.partition(" ") for line in sizes.splitlines()):
-            if int(size) > 2 * events.SIZE_LIMIT:
-                raise Refused(f"tag {ref} has {size} bytes; no event is that large")
-        fields = ("refname", "objectname", "objecttype", "type", "object", "tag", "taggerdate:unix", "contents")
-        form = "".join(f"%({name})%00" for name in fields)
-        values = self.repository.run("for-each-ref", f"--format={form}", *patterns).split("\0")[:-1]
-        rows = (values[i : i + len(fields)] for i in range(0, len(values), len(fields)))
-        return [
-            _Tag(
-                name=ref.lstrip("\n").removeprefix(_PREFIX),
-                sha=sha,
-                kind=kind,
-                target_kind=target_kind,
-                target=target,
-                header=header,
-                date=date,
-                message=message,
-            )
-            for ref, sha, kind, target_kind, target, header, date, message in rows
-        ]
-
     def _object(self, event: Event) -> str:
         """Write the event's tag object, which no ref names yet, and return its SHA.
 
@@ -340,6 +323,98 @@ class Ledger:
         if isinstance(exc, Unavailable):
             raise exc
         raise Refused(f"remote {self.remote!r} did not take the ledger's tags: {exc.stderr.strip()}") from exc
+
+
+def _tags(repository: Repository, *names: str) -> list[_Tag]:
+    """Return the tags whose names match one of the patterns `names`, unchecked."""
+    patterns = [f"{_PREFIX}{name}" for name in names]
+    sizes = repository.run("for-each-ref", "--format=%(objectsize) %(refname)", *patterns)
+    for size, _, ref in (line.partition(" ") for line in sizes.splitlines()):
+        if int(size) > 2 * events.SIZE_LIMIT:
+            raise Refused(f"tag {ref} has {size} bytes; no event is that large")
+    fields = ("refname", "objectname", "objecttype", "type", "object", "tag", "taggerdate:unix", "contents")
+    form = "".join(f"%({name})%00" for name in fields)
+    values = repository.run("for-each-ref", f"--format={form}", *patterns).split("\0")[:-1]
+    rows = (values[i : i + len(fields)] for i in range(0, len(values), len(fields)))
+    return [
+        _Tag(
+            name=ref.lstrip("\n").removeprefix(_PREFIX),
+            sha=sha,
+            kind=kind,
+            target_kind=target_kind,
+            target=target,
+            header=header,
+            date=date,
+            message=message,
+        )
+        for ref, sha, kind, target_kind, target, header, date, message in rows
+    ]
+
+
+def histories(repository: Repository, remotes: Mapping[str, str]) -> dict[str, History | Refused]:
+    """Return each model's history as `Ledger.read` gives it, or its refusal; each remote is asked once.
+
+    Args:
+        repository: the clone.
+        remotes: model → the remote of its ledger.
+
+    Raises:
+        Unavailable: a remote did not answer.
+    """
+    found: dict[str, History | Refused] = {}
+    for remote in sorted(set(remotes.values())):
+        ledgers = [Ledger(repository, model, remote) for model, its in remotes.items() if its == remote]
+        try:
+            found |= _histories_at(ledgers)
+        except Refused as exc:
+            found |= dict.fromkeys((ledger.model for ledger in ledgers), exc)
+    return found
+
+
+def _histories_at(ledgers: Sequence[Ledger]) -> dict[str, History | Refused]:
+    """Return the histories of ledgers at one remote.
+
+    Raises:
+        Refused: for all of them.
+    """
+    first = ledgers[0]
+    source = first._source()
+    here = _by_model(first._refs("."))
+    there = here if source == "." else _by_model(first._refs(source))
+    if any(not there.get(ledger.model) for ledger in ledgers):
+        first._refuse_shallow(source)
+    if source != ".":
+        wanted = (name for ledger in ledgers for name in there.get(ledger.model, ()))
+        known = {name for names in here.values() for name in names}
+        first._fetch(source, [name for name in wanted if name not in known])
+    tags: dict[str, list[_Tag]] = {}
+    for tag in _tags(first.repository, "*@v*", "*#champion*"):
+        tags.setdefault(_model(tag.name), []).append(tag)
+    found: dict[str, History | Refused] = {}
+    for ledger in ledgers:
+        model = ledger.model
+        try:
+            found[model] = ledger._whole(
+                ledger._compared(here.get(model, {}), there.get(model, {}), tags.get(model, ()))
+            )
+        except Refused as exc:
+            found[model] = exc
+    return found
+
+
+def _by_model(refs: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return model → its ledger's tags, name → object, of all tags `refs`."""
+    found: dict[str, dict[str, str]] = {}
+    for name, sha in refs.items():
+        model = _model(name)
+        if name.removeprefix(model).startswith(("@v", "#champion")):
+            found.setdefault(model, {})[name] = sha
+    return found
+
+
+def _model(tag: str) -> str:
+    """Return the model that a tag of a ledger is of."""
+    return re.split("[@#]", tag, maxsplit=1)[0]
 
 
 def champion(root: Path, config: ModelConfig) -> Promotion | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,8 +21,10 @@ from passmuster._git import Repository
 from passmuster._tree import Tree
 from passmuster.config import _load
 from passmuster.config._complaints import ConfigError
+from passmuster.config._folder import folder
 from passmuster.config._outline import Outline, outline
-from passmuster.errors import UsageError
+from passmuster.errors import Refused, UsageError
+from passmuster.ledger import History, histories
 
 #: Reasons given for one model; more add nothing for a reader.
 _MOST_REASONS = 12
@@ -52,6 +55,8 @@ class Plan:
     untouched: tuple[str, ...]  #: the other models
     removed: Mapping[str, str | None]  #: models that the head lacks → the model that took over the registry's name
     all_because: str | None = None  #: why all models are in it, where they are in it for one reason
+    #: since the last promotion: each model → the commit that it is compared with; None where none is known
+    bases: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -70,24 +75,13 @@ def plan(root: Path, base: str | None, head: str = "HEAD") -> Plan:
         UsageError: there is no commit `head`, it has no model, or its pipeline can't be read.
     """
     repository = Repository.containing(root)
-    now = Tree.at(repository, head)
-    models = _models(now)
-    if not models:
-        raise UsageError(f"there is no model in {_load.FOLDER}/ at {head}; docs/configuration.md says how to write one")
+    now, models = _head(repository, head)
     if why := _unknown(repository, base):
         return _all(now, None, models, why)
     before = Tree.at(repository, str(base))
-    change = Change(before, now)
-    if why := _everything(change):
+    found, why = _touched(Change(before, now), models)
+    if why:
         return _all(now, before, models, why)
-    try:
-        stages = stage_reasons(change)
-    except GraphError as exc:
-        _dvc_graph.read(now)  # raises where the head's own is at fault: that is the caller's to mend
-        return _all(now, before, models, f"the pipelines can't be compared: {exc}")
-    old, new = change.graphs
-    graph = new if old is new else new.joined(old)
-    found = {name: _reasons(model, change, graph, stages) for name, model in models.items()}
     return Plan(
         base=before.commit,
         head=now.commit,
@@ -97,10 +91,81 @@ def plan(root: Path, base: str | None, head: str = "HEAD") -> Plan:
     )
 
 
+def since_champion(root: Path, head: str = "HEAD") -> Plan:
+    """Return the models that differ at `head` from what was promoted last, each compared with its own commit.
+
+    That commit is of the newest version in the model's ledger; so what was rolled back does not come up again until
+    something touches the model. A model without a champion, or whose commit is not known here, is in the plan.
+
+    Raises:
+        ConfigError: a config at `head` that the change touches is faulty.
+        UsageError: there is no commit `head`, it has no model, or its pipeline can't be read.
+        Unavailable: a ledger's remote did not answer.
+    """
+    repository = Repository.containing(root)
+    now, models = _head(repository, head)
+    told = histories(repository, {name: model.ledger for name, model in models.items()})
+    found: dict[str, tuple[str, ...]] = {}
+    bases: dict[str, str | None] = dict.fromkeys(models)
+    unknown = cache(lambda commit: _unknown(repository, commit))
+    for name, history in told.items():
+        version = history.versions[-1] if isinstance(history, History) and history.versions else None
+        if isinstance(history, Refused):
+            found[name] = (str(history),)
+        elif version is None:
+            found[name] = ("it has no champion yet",)
+        elif why := unknown(version.commit):
+            found[name] = (f"{version.version} is the newest version, but {why}",)
+        else:
+            bases[name] = version.commit
+    for base in sorted({base for base in bases.values() if base}):
+        those = {name: model for name, model in models.items() if bases[name] == base}
+        found |= _touched(Change(Tree.at(repository, base), now), those)[0]
+    return Plan(
+        base=None,
+        head=now.commit,
+        reasons={name: found[name] for name in models if found[name]},
+        untouched=tuple(name for name in models if not found[name]),
+        removed={},
+        bases=bases,
+    )
+
+
+def _head(repository: Repository, head: str) -> tuple[Tree, dict[str, Outline]]:
+    now = Tree.at(repository, head)
+    models = _models(now)
+    if not models:
+        raise UsageError(f"there is no model in {folder()}/ at {head}; docs/configuration.md says how to write one")
+    return now, models
+
+
+def _touched(change: Change, models: Mapping[str, Outline]) -> tuple[dict[str, tuple[str, ...]], str | None]:
+    """Return why the change touches each of `models` (empty: it does not), and why all, where that has one reason."""
+    if why := _everything(change):
+        return dict.fromkeys(models, (why,)), why
+    try:
+        old, new = change.graphs
+        graph = new if old is new else new.joined(old)
+        upstream = {name: graph.upstream(_makers(model, graph)) for name, model in models.items()}
+        stages = stage_reasons(change, set().union(*upstream.values()))
+    except GraphError as exc:
+        _dvc_graph.read(change.now)  # raises where the head's own is at fault: that is the caller's to mend
+        why = f"the pipelines can't be compared: {exc}"
+        return dict.fromkeys(models, (why,)), why
+    return {name: _reasons(model, change, graph, upstream[name], stages) for name, model in models.items()}, None
+
+
+def _makers(model: Outline, graph: Graph) -> set[str]:
+    """Return the stages that make what the config names."""
+    found = {maker for path in model.paths for maker in graph.makers(path)}
+    return found.union(*map(graph.named, model.targets))
+
+
 def to_json(plan: Plan) -> dict[str, Any]:
     """Return the plan as JSON types; `matrix` is what a workflow's `strategy.matrix` takes."""
     return {
         "base": plan.base,
+        "bases": dict(plan.bases),
         "head": plan.head,
         "all": plan.all_because is not None,
         "all_because": plan.all_because,
@@ -115,7 +180,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
 def to_text(plan: Plan) -> str:
     """Return the plan for people."""
     total = len(plan.reasons) + len(plan.untouched)
-    base = plan.base[:12] if plan.base else "an unknown base"
+    base = plan.base[:12] if plan.base else "what was promoted last" if plan.bases else "an unknown base"
     lines = [f"{len(plan.reasons)} of {total} models to judge, from {base} to {plan.head[:12]}"]
     if plan.all_because:
         lines += [f"all models, because {plan.all_because}", *(f"  {name}" for name in plan.models)]
@@ -189,7 +254,9 @@ def _repins(path: str, change: Change) -> bool:
     return before != now or (whole and bool(before))
 
 
-def _reasons(model: Outline, change: Change, graph: Graph, stages: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def _reasons(
+    model: Outline, change: Change, graph: Graph, upstream: set[str], stages: Mapping[str, tuple[str, ...]]
+) -> tuple[str, ...]:
     """Return why the change touches a model; empty where it does not."""
     found: list[str] = []
     if model.file in change.paths:
@@ -198,15 +265,11 @@ def _reasons(model: Outline, change: Change, graph: Graph, stages: Mapping[str, 
     found += (change.said_of(path) for path in map(change.at, model.paths) if path is not None)
     for path in model.gate_code:
         found += (f"{change.said_of(changed)}, beside {path}" for changed in _beside(path, change))
-    targets = {maker for path in model.paths for maker in graph.makers(path)}
     for target in model.targets:
-        named = graph.named(target)
-        targets.update(named)
-        if not named:
+        if not graph.named(target):
             found.append(f"DVC knows no target {target!r}; `passmuster validate` says more")
-    if stages:
-        for address in sorted(graph.upstream(targets) & stages.keys()):
-            found += stages[address]
+    for address in sorted(upstream & stages.keys()):
+        found += stages[address]
     return _shortened(list(dict.fromkeys(found)))
 
 

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from passmuster import _profile, digest, events, evidence, record, workspace
+from passmuster import _profile, digest, events, evidence, four_eyes, record, workspace
+from passmuster._deployment import Deployment
 from passmuster._git import Repository
 from passmuster.errors import RaceLost, Refused
 from passmuster.events import Event, Promoted, Promotion, Registered, Registration
@@ -37,20 +38,32 @@ from passmuster.swap import Desk, Intent, Result, at_desk
 
 if TYPE_CHECKING:
     from passmuster.config import ModelConfig
+    from passmuster.github.client import GitHub
     from passmuster.score import ChampionSource
 
 _REPORTS = ("report.md", "report.html", "report.json", "report.xml")
 
 
 def promote(
-    root: Path, config: ModelConfig, *, first: bool = False, dry_run: bool = False, progress: Progress
+    root: Path,
+    config: ModelConfig,
+    *,
+    commit: str | None = None,
+    first: bool = False,
+    deployment: str | None = None,
+    github: GitHub | None = None,
+    dry_run: bool = False,
+    progress: Progress,
 ) -> Result:
     """Make the candidate that `.passmuster/<model>/` holds the champion.
 
     Args:
         root: the checkout.
         config: the model's, for its names and its ledger; the policy is read from the commit that was judged.
+        commit: the commit that must have been judged; not given: whichever was.
         first: a person says that there is no champion yet; where there is one, it changes nothing.
+        deployment: the environment on GitHub to which this is told as a deployment; None: nothing is told.
+        github: who is told, and asked who approved; None: the repository of the running job, where it is needed.
         dry_run: write nothing, and say what would be written.
         progress: is told what is being done.
 
@@ -59,15 +72,45 @@ def promote(
         RaceLost: the verdict was made against another champion than the ledger has now.
         Unavailable: the ledger's remote or MLflow did not answer; the same call goes on where this one stopped.
     """
+    if deployment is not None and github is None:
+        from passmuster.github.client import GitHub
+
+        github = GitHub.from_environment()
+
+    def make() -> Result:
+        return _made(root, config, commit, first, deployment, github, dry_run, progress)
+
+    if deployment is None or github is None or dry_run:
+        return make()
+    judged = commit or str(record.read(workspace.folder(root, config.name) / "gate.json", "gate").body["commit"])
+    told = Deployment(github=github, environment=deployment, model=config.name, commit=judged, progress=progress)
+    return told.of(make)
+
+
+def _made(
+    root: Path,
+    config: ModelConfig,
+    commit: str | None,
+    first: bool,
+    environment: str | None,
+    github: GitHub | None,
+    dry_run: bool,
+    progress: Progress,
+) -> Result:
     desk = desk_of(root, config, progress)
     with contextlib.nullcontext() if dry_run else at_desk(desk.folder):
         recovered = None if dry_run else desk.recover()
         progress.step(f"{config.name}: checking the chain of evidence")
         found = evidence.read(desk.folder, desk.folder / MODEL, config.name)
+        if commit not in (None, found.commit):
+            raise Refused(f"{config.name}: commit {found.commit[:12]} was judged, not {str(commit)[:12]}")
         history = desk.read()
         if done := _already(desk, found, history, recovered, dry_run=dry_run):
             return done
-        _check(root, config, found, history, desk, first=first)
+        if _check(root, config, found, history, desk, first=first):
+            since = history.champion.commit if history.champion else None
+            who = four_eyes.check(Repository(root), github, since=since, commit=found.commit, environment=environment)
+            progress.step(f"{config.name}: approved by {who}, who wrote none of it")
         desk.refuse_lost_events(history)
         return _plan(desk, found, history) if dry_run else _promote(desk, config, found, history)
 
@@ -110,9 +153,12 @@ def _already(
     return Result(state="already", event=champion, said=said)
 
 
-def _check(root: Path, config: ModelConfig, found: Evidence, history: History, desk: Desk, *, first: bool) -> None:
-    """Refuse what may not be promoted; in the order in which a person would want to know."""
-    _check_policy(root, config, found)
+def _check(root: Path, config: ModelConfig, found: Evidence, history: History, desk: Desk, *, first: bool) -> bool:
+    """Refuse what may not be promoted, in the order in which a person would want to know.
+
+    The answer is whether a second person must approve it.
+    """
+    asks_another = _check_policy(root, config, found)
     if known := next((version for version in history.versions if _is(version, found)), None):
         raise Refused(
             f"{config.name}: this commit, or its inputs, are registered already, as {known.version}; to make it "
@@ -127,18 +173,23 @@ def _check(root: Path, config: ModelConfig, found: Evidence, history: History, d
         desk.progress.step(f"{config.name} has a champion, so --first changes nothing")
     if history.champion is None:
         _check_first(config, found, desk, first=first)
+    return asks_another
 
 
-def _check_policy(root: Path, config: ModelConfig, found: Evidence) -> None:
+def _check_policy(root: Path, config: ModelConfig, found: Evidence) -> bool:
+    """Refuse what its policies do not let through; the answer is whether one of them asks for a second person."""
+    from passmuster import _ruling
     from passmuster import config as configs
 
     repository = Repository(root)
     if not repository.has(found.commit):
         raise Refused(f"{config.name}: commit {found.commit}, which was judged, is not in this clone; fetch it")
-    judged = configs.load_at(repository, found.commit).get(config.name)
+    judged = configs.load_at(repository, found.commit, only=[config.name]).get(config.name)
     if judged is None or judged.registry != config.registry:
         raise Refused(f"{config.name}: commit {found.commit[:10]} has no such model with this registry and ledger")
-    evidence.judge_again(found, judged, datetime.now(UTC).date())
+    also = _ruling.of_first_parent(repository, found.commit, judged)
+    evidence.judge_again(found, judged, also, datetime.now(UTC).date())
+    return judged.policy.four_eyes or (also is not None and also.config.policy.four_eyes)
 
 
 def _is(event: Event, found: Evidence) -> bool:
@@ -300,21 +351,37 @@ def verify(registry: Registry, run_id: str, model: str, expected: Evidence | Non
 
 
 def champion_source(
-    root: Path, config: ModelConfig, champion: Promotion | None, *, progress: Progress
+    root: Path, config: ModelConfig, champion: Promotion | None, *, supplied: bool = False, progress: Progress
 ) -> ChampionSource | None:
     """Return the champion's model directory for step `score`, downloaded and verified; None: there is no champion.
 
+    Args:
+        root: the checkout.
+        config: the model's.
+        champion: the ledger's last event; None: it has none.
+        supplied: take what stands in `.passmuster/<model>/champion/`, and never ask MLflow.
+        progress: is told what is being done.
+
     Raises:
-        Refused: MLflow no longer holds what was promoted.
+        Refused: MLflow, or the folder, does not hold what was promoted.
         Unavailable: MLflow did not answer.
     """
     from passmuster.score import ChampionSource
 
-    if champion is None:
-        return None
     folder = workspace.folder(root, config.name) / "champion"
-    registry = Registry.of(root)
+    if champion is None:
+        if supplied and (folder / MODEL).exists():
+            raise Refused(
+                f"{folder} holds a champion, but the ledger's tags in this clone know of none; fetch the tags of "
+                f"{config.name}, or remove the folder"
+            )
+        return None
+    if supplied and not _is_there(folder, champion):
+        raise Refused(
+            f"{folder} does not hold {champion.version}, as it was promoted; `passmuster fetch {config.name}` brings it"
+        )
     if not _is_there(folder, champion):
+        registry = Registry.of(root)
         progress.step(f"{config.name}: downloading the champion, {champion.version}")
         registry.download(champion, folder / MODEL)
         _beside(registry, champion, evidence.TRAIN_IDS, folder / evidence.TRAIN_IDS)

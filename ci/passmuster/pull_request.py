@@ -40,6 +40,35 @@ class Conclusion(StrEnum):
     ACTION_REQUIRED = "action_required"  #: a person must decide: the base does not know the model
 
 
+class Level(StrEnum):
+    """How much an annotation weighs, in GitHub's words."""
+
+    FAILURE = "failure"
+    WARNING = "warning"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Annotation:
+    """A remark on lines of a file at the head; plain text, on one line each."""
+
+    path: str
+    start_line: int  #: from 1
+    end_line: int
+    level: Level
+    title: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Earlier:
+    """What was told of an earlier commit; its texts are shown, and believed for nothing."""
+
+    head: str  #: the commit, shortened
+    words: str  #: the verdict in a few words
+    reason: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Posting:
     """All that a reviewer is told of one run; renderers are pure functions of it."""
@@ -53,3 +82,5 @@ class Posting:
     problems: tuple[str, ...] = ()  #: why the run as a whole can't be believed; then nothing in it passes
     claimed: tuple[str, ...] = ()  #: what the pull request's own code could have made up, one sentence each
     links: Mapping[str, str] = field(default_factory=dict)  #: name → address, made by us, e.g. of the run
+    earlier: tuple[Earlier, ...] = ()  #: what the comment said before, newest first; see `report.remembered`
+    sources: Mapping[str, str] = field(default_factory=dict)  #: path → text at the head, for the lines of annotations

@@ -22,8 +22,8 @@ from passmuster.errors import Refused
 #: A record is small; more is an attack or a mistake.
 SIZE_LIMIT = 64 * 1024 * 1024
 
-#: The steps that leave records, in the data's order.
-STEPS = ("reproduce", "score", "gate", "promote")
+#: The steps that leave records, in the data's order; "gate-head" is for information, nothing follows from it.
+STEPS = ("reproduce", "score", "gate", "promote", "gate-head")
 
 
 @dataclass(frozen=True, kw_only=True)

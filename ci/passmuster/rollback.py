@@ -7,7 +7,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from passmuster import events, evidence
+from passmuster import events, evidence, four_eyes
+from passmuster._git import Repository
 from passmuster.errors import Refused, UsageError
 from passmuster.events import Promotion, Registered, RolledBack
 from passmuster.ledger import History
@@ -17,6 +18,7 @@ from passmuster.swap import Desk, Intent, Result, at_desk
 
 if TYPE_CHECKING:
     from passmuster.config import ModelConfig
+    from passmuster.github.client import GitHub
 
 
 def rollback(
@@ -25,6 +27,7 @@ def rollback(
     *,
     to: str | None = None,
     reason: str,
+    github: GitHub | None = None,
     dry_run: bool = False,
     progress: Progress,
 ) -> Result:
@@ -35,6 +38,7 @@ def rollback(
         config: the model's, for its names and its ledger.
         to: a version that was champion, e.g. "v3"; None: the one that the present champion replaced.
         reason: one line that stands in the ledger for good.
+        github: who is asked who approved; None: the repository of the running job, where it is needed.
         dry_run: write nothing, and say what would be written.
         progress: is told what is being done.
 
@@ -58,6 +62,12 @@ def rollback(
             return _already(desk, history.champion, dry_run=dry_run)
         progress.step(f"{config.name}: checking the evidence of {target.version}")
         intact(desk, target)
+        if config.policy.four_eyes and history.champion is not None:
+            # Going back brings no new commits, so whoever asks for it counts.
+            who = four_eyes.check(
+                Repository(root), github, since=history.champion.commit, commit=target.commit, with_actor=True
+            )
+            progress.step(f"{config.name}: approved by {who}, who did not ask for it")
         desk.refuse_lost_events(history)
         return _plan(desk, history, target) if dry_run else _rollback(desk, history, target, reason)
 

@@ -40,11 +40,17 @@ class ChampionSource:
     profile_digest: str | None = None  #: of that
 
 
+@dataclass(frozen=True, kw_only=True)
+class NoAccess:
+    """There may be a champion, but it is out of reach, as it is from a fork."""
+
+
 def score(
     root: Path,
     config: ModelConfig,
     *,
-    champion: ChampionSource | None,
+    commit: str | None = None,
+    champion: ChampionSource | NoAccess | None,
     waiting: _scoring.Waiting | None = None,
     progress: Progress,
 ) -> Record:
@@ -57,6 +63,7 @@ def score(
     Args:
         root: the user's checkout.
         config: the model's.
+        commit: the commit that must have been re-run; not given: whichever was.
         champion: None only where there really is none.
         waiting: scoring programs that were started ahead; without them, each is started when it is needed.
         progress: told what is going on.
@@ -71,6 +78,11 @@ def score(
     found = record.read(target / reproduce.RECORD, "reproduce")
     if found.body["decision"] != reproduce.REPRODUCIBLE:
         raise NotReproducible(f"{config.name} is {found.body['decision']}; there is nothing to score")
+    if commit not in (None, found.body["commit"]):
+        raise Refused(
+            f"{config.name}: commit {str(found.body['commit'])[:12]} was re-run, not {str(commit)[:12]}; run "
+            "`passmuster reproduce` with that --commit"
+        )
     reproduce.verify_files(target, found)
     record.begin(target, "score")
     with _scoring.Waiting() as own:
@@ -94,7 +106,7 @@ class _Scoring:
         self.data = {split: target / item["path"] for split, item in found.body["data"].items()}
         self.isolation = dict.fromkeys(environments.Isolation().to_json(), True)
 
-    def record(self, champion: ChampionSource | None) -> Record:
+    def record(self, champion: ChampionSource | NoAccess | None) -> Record:
         """Score both, and write the record."""
         began = time.time()
         _empty(self.target / "predictions")
@@ -112,7 +124,7 @@ class _Scoring:
         reproduce.verify_files(self.target, self.found)
         inputs = {"reproduce": self.found.digest, "model": model_digest}
         inputs |= {f"data/{split}": str(item["digest"]) for split, item in self.found.body["data"].items()}
-        if champion is not None:
+        if isinstance(champion, ChampionSource):
             inputs["champion"] = champion.digest
         context = {"began": began, "seconds": time.time() - began}
         result = Record(schema="score", version=1, inputs=inputs, body=body, context=context)
@@ -121,9 +133,11 @@ class _Scoring:
 
     # The champion
 
-    def _champion(self, source: ChampionSource | None) -> dict[str, Any]:
+    def _champion(self, source: ChampionSource | NoAccess | None) -> dict[str, Any]:
         if source is None:
             return {"state": "none"}
+        if isinstance(source, NoAccess):
+            return {"state": "no-access", "message": "the champion is out of reach here"}
         self.progress.step(f"{self.config.name}: scoring the champion, {source.version}")
         model = self._own_copy(source)
         try:

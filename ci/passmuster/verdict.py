@@ -26,6 +26,17 @@ from passmuster.policy import DetectEffect, DetectHarm, GatePolicy, Holds, NoHar
 #: absolute limits must hold and a person must say `--first`.
 NO_CHAMPION = "no-champion"
 
+#: The reason that a comparison gives where the champion is out of a fork's reach. The kernel accepts it only where the
+#: caller knows that a fork's pull request is judged; such a verdict promotes nothing, main judges again.
+NO_ACCESS = "no access from a fork"
+
+#: Why nothing was compared, as passmuster alone may say it.
+NOT_COMPARED = (NO_CHAMPION, NO_ACCESS)
+_UNTRUE = {
+    NO_CHAMPION: "says that there is no champion, but the ledger has one, or could not be asked",
+    NO_ACCESS: "says that the champion is out of reach, but it is not known to be a fork's candidate",
+}
+
 
 class Outcome(StrEnum):
     """What a measurement came to under its rule."""
@@ -106,15 +117,20 @@ class Verdict:
         return any(j.gate == "performance" for j in passed)
 
 
-def judge(measurements: Iterable[Measurement], policy: Policy, *, compared: bool, today: date) -> Verdict:
+def judge(
+    measurements: Iterable[Measurement], policy: Policy, *, compared: bool, no_access: bool = False, today: date
+) -> Verdict:
     """Judge `measurements` by `policy`.
 
     Args:
         measurements: from all gates, in any order.
         policy: of the commit that rules.
         compared: whether the ledger has a champion; only where it has none may a comparison not apply.
+        no_access: whether it is a fork's candidate, from where the champion is out of reach: then a comparison may say
+            so, and nothing counts as compared.
         today: the day that decides which waivers still count.
     """
+    excused = NO_ACCESS if no_access else None if compared else NO_CHAMPION
     by_gate: dict[str, list[Measurement]] = {gate.gate: [] for gate in policy.gates}
     strangers: list[Measurement] = []
     for measurement in measurements:
@@ -123,10 +139,11 @@ def judge(measurements: Iterable[Measurement], policy: Policy, *, compared: bool
     for gate in policy.gates:
         found = _expected(gate, by_gate[gate.gate])
         level = _simultaneous_level(found, gate, policy)
-        judgements += [_judge_one(m, gate, policy, level, compared) for m in found]
+        judgements += [_judge_one(m, gate, policy, level, excused) for m in found]
     judgements += [_stranger(m) for m in strangers]
     return Verdict(
-        judgements=tuple(sorted((_waive(j, policy, today) for j in judgements), key=_order)), compared=compared
+        judgements=tuple(sorted((_waive(j, policy, today) for j in judgements), key=_order)),
+        compared=compared and not no_access,
     )
 
 
@@ -215,7 +232,7 @@ def _simultaneous_level(measurements: Sequence[Measurement], gate: GatePolicy, p
 
 
 def _judge_one(
-    measurement: Measurement, gate: GatePolicy, policy: Policy, simultaneous: float, compared: bool
+    measurement: Measurement, gate: GatePolicy, policy: Policy, simultaneous: float, excused: str | None
 ) -> Judgement:
     rule = gate.rule(measurement.name)
     blank = Judgement(
@@ -230,7 +247,7 @@ def _judge_one(
         case Failure():
             return replace(blank, reason=f"could not be measured: {measurement.reason}")
         case NotApplicable():
-            return _not_applicable(measurement, blank, gate, compared)
+            return _not_applicable(measurement, blank, gate, excused)
         case Assertion():
             if not isinstance(rule, Holds):
                 return replace(blank, reason="the policy has a limit for it, but a yes or no came back")
@@ -240,11 +257,12 @@ def _judge_one(
             return _judge_estimate(measurement, rule, blank, policy, simultaneous)
 
 
-def _not_applicable(measurement: NotApplicable, blank: Judgement, gate: GatePolicy, compared: bool) -> Judgement:
+def _not_applicable(measurement: NotApplicable, blank: Judgement, gate: GatePolicy, excused: str | None) -> Judgement:
+    """Judge what does not apply; `excused` is the one reason for which nothing may have been compared, if any is."""
     said = f"{measurement.reason}: {measurement.message}" if measurement.message else measurement.reason
-    if measurement.reason == NO_CHAMPION:
-        if compared:
-            return replace(blank, reason="says that there is no champion, but the ledger has one")
+    if measurement.reason in NOT_COMPARED:
+        if measurement.reason != excused:
+            return replace(blank, reason=_UNTRUE[measurement.reason])
         return replace(blank, outcome=Outcome.SKIPPED, reason=f"nothing was compared: {said}")
     if measurement.reason in gate.accept:
         return replace(blank, outcome=Outcome.SKIPPED, reason=f"{said} (the policy accepts it)")

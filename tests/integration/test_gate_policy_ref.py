@@ -11,6 +11,7 @@ import pytest
 
 from passmuster import config as configs
 from passmuster import gate
+from passmuster._git import Repository
 from passmuster.config import ModelConfig
 from passmuster.errors import Refused, UsageError
 from passmuster.progress import Silent
@@ -102,7 +103,7 @@ def _gate(root: Path, ref: str | None) -> Record:
 
 def test_a_pull_request_cannot_lower_its_own_limits(root: Path) -> None:
     """It passes by its own policy and gate, and not by the base's; the difference is in the record."""
-    own, base = _gate(root, None), _gate(root, "main")
+    own, base = _gate(root, "change"), _gate(root, "main")
     outcomes = {(j["gate"], j["name"]): j["outcome"] for j in base.body["judgements"]}
 
     assert own.body["decision"] == "promote"
@@ -114,6 +115,24 @@ def test_a_pull_request_cannot_lower_its_own_limits(root: Path) -> None:
     (change,) = base.body["policy"]["changes"]
     assert "roc_auc_score" in change and "0.99" in change and "0.5" in change
     assert base.inputs["policy"] != own.inputs["policy"]
+
+
+def test_on_main_the_policy_before_the_merge_judges_as_well(root: Path) -> None:
+    """By limits and by gates of the first parent, in a checkout of anything; both verdicts stand in the record."""
+    commit = _git(root, "rev-parse", "change")
+    _git(root, "checkout", "--quiet", "main")
+    config = configs.load_at(Repository(root), commit)["credit"]
+    body = gate.gate(root, config, commit=commit, today=date(2026, 11, 23), progress=Silent()).body
+    also = body["also"]
+    outcomes = {(j["gate"], j["name"]): j["outcome"] for j in also["judgements"]}
+
+    assert {j["outcome"] for j in body["judgements"]} == {"pass"}
+    assert (body["decision"], body["code"]) == (also["decision"], also["code"]) == ("refuse", 11)
+    assert (also["ref"], also["commit"]) == ("first parent", _git(root, "rev-parse", "main"))
+    assert (outcomes["performance", "roc_auc_score"], outcomes["mine", "x"]) == ("fail", "fail")
+    assert also["judged_by"]["gates/mine.py"] == body["judged_by"]["gates/mine.py"]
+    assert any("0.99 → 0.50" in change for change in also["changes"])
+    assert '"gates/helper.py": changed' in also["changes"]
 
 
 def test_a_gate_edited_in_the_work_tree_does_not_judge_for_the_commit(root: Path) -> None:

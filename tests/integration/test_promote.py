@@ -349,6 +349,7 @@ def test_a_waiver_that_has_expired_since_the_verdict_no_longer_counts(
     until = date.today()
     waiver = f"{{gate: champion, who: Ada, reason: known, until: {until}}}"
     project.champion("one", first=True)
+    project.commit("waived", waivers=waiver)  # a waiver does not count for the merge that brings it
     project.commit("two", waivers=waiver)
     folder = project.judge(difference=-0.1)
     assert record.read(folder / "gate.json", "gate").body["decision"] == "promote"
@@ -357,7 +358,9 @@ def test_a_waiver_that_has_expired_since_the_verdict_no_longer_counts(
 
     judge_again = evidence.judge_again
     monkeypatch.setattr(
-        evidence, "judge_again", lambda found, config, today: judge_again(found, config, until + timedelta(days=1))
+        evidence,
+        "judge_again",
+        lambda found, config, also, today: judge_again(found, config, also, until + timedelta(days=1)),
     )
     with pytest.raises(Refused, match="waiver"):
         project.promote()
@@ -503,6 +506,36 @@ def test_the_champion_comes_back_whole_for_the_next_comparison(project: Project)
     assert source.profile.read_bytes() == (project.root / ".passmuster/credit/profile.json").read_bytes()
     assert source.profile_digest == digest.of_file(source.profile)
     assert promote.champion_source(other, project.config, None, progress=Silent()) is None
+
+
+def test_a_supplied_champion_must_be_the_one_that_the_ledger_names(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow is not asked; what stands in the folder is believed by its digests alone."""
+    project.commit("one")
+    project.judge(train_ids=b"ids")
+    champion = project.promote(first=True).event
+    root = project.clone("other")
+    folder = root / ".passmuster/credit/champion"
+
+    def supplied(event: events.Promotion | None) -> Any:
+        return promote.champion_source(root, project.config, event, supplied=True, progress=Silent())
+
+    with pytest.raises(Refused, match="passmuster fetch"):
+        supplied(champion)
+    promote.champion_source(root, project.config, champion, progress=Silent())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:1")
+    assert supplied(champion).directory == folder / "model"
+    with pytest.raises(Refused, match="know of none"):
+        supplied(None)
+    for name in ("model/MLmodel", "train_ids.parquet", "profile.json", "gate.json"):
+        before = (folder / name).read_bytes()
+        (folder / name).write_bytes(before[:-3])
+        with pytest.raises(Refused):
+            supplied(champion)
+        (folder / name).write_bytes(before)
+    shutil.rmtree(folder)
+    assert supplied(None) is None
 
 
 def test_a_champion_from_before_profiles_were_kept_has_none(project: Project) -> None:

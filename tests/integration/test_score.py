@@ -24,7 +24,7 @@ from passmuster.errors import NotMeasured, NotReproducible, Refused
 from passmuster.progress import Silent
 from passmuster.record import Record
 from passmuster.reproduce import described, folder
-from passmuster.score import ChampionSource, score
+from passmuster.score import ChampionSource, NoAccess, score
 from support.tiny_project import TinyProject, config
 
 COUNT = 60
@@ -313,6 +313,27 @@ class TestACandidateAlone:
 
         with pytest.raises(NotMeasured, match=r"takes z, which the data does not have"):
             scored(project, None)
+
+
+def test_a_champion_out_of_reach_is_neither_none_nor_scored(
+    project: TinyProject, raw: Table, train: Callable[..., Path]
+) -> None:
+    """The candidate is scored all the same; that the champion was not asked stands in the record."""
+    candidate(project, train("x", "z"), split(raw))
+    found = score(project.root, binary(), champion=NoAccess(), progress=Silent())
+
+    assert found.body["champion"]["state"] == "no-access"
+    assert "champion" not in found.inputs
+    assert found.body["candidate"]["predictions"]["test"]["rows"] == 20
+
+
+def test_a_re_run_of_another_commit_than_the_call_names_is_not_scored(
+    project: TinyProject, raw: Table, train: Callable[..., Path]
+) -> None:
+    candidate(project, train("x", "z"), split(raw))
+
+    with pytest.raises(Refused, match="was re-run, not bbbbbbbbbbbb"):
+        score(project.root, binary(), commit="b" * 40, champion=None, progress=Silent())
 
 
 HOSTILE = """\

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
+from passmuster import _ruling, digest, policy, record, verdict
 from passmuster import config as configs
-from passmuster import digest, policy, record, verdict
 from passmuster._git import Repository
 from passmuster.config import ModelConfig
 from passmuster.errors import PassmusterError
@@ -246,13 +246,14 @@ def write_evidence(
     if profile:
         (folder / "profile.json").write_text(f'{{"of": "{commit}", "value": {value}}}')
         profiled = {"profile": {"path": "profile.json", "digest": digest.of_file(folder / "profile.json")}}
-    gate = _verdict(config, commit, model, score, told, value, difference, profiled)
+    gate = _verdict(root, config, commit, model, score, told, value, difference, profiled)
     for made in (reproduce, score, gate):
         record.write(made, folder / f"{made.schema}.json")
     return folder
 
 
 def _verdict(
+    root: Path,
     config: ModelConfig,
     commit: str,
     model: str,
@@ -277,8 +278,19 @@ def _verdict(
         else NotApplicable(gate="champion", name="champion", reason="no-champion"),
     ]
     today = date.today()
-    judged = verdict.judge(measurements, policy.from_config(config), compared=champion is not None, today=today)
+
+    def judged(by: ModelConfig) -> dict[str, Any]:
+        found = verdict.judge(measurements, policy.from_config(by), compared=champion is not None, today=today)
+        return {**verdict.to_body(found), "measurements": [to_json(m) for m in measurements]}
+
     rules = digest.of_json(configs.policy_json(config))
+    body = judged(config)
+    repository = Repository(root)
+    other = _ruling.of_first_parent(repository, commit, config) if repository.has(commit) else None
+    if other is not None:
+        body["also"] = {**judged(other.config), "commit": other.commit, "digest": other.digest}
+        if body["also"]["code"]:
+            body |= {key: body["also"][key] for key in ("decision", "code")}
     return Record(
         schema="gate",
         version=1,
@@ -289,10 +301,9 @@ def _verdict(
             "model_digest": model,
             "champion": champion,
             "policy": {"digest": rules, "ref": None, "commit": commit, "changes": []},
-            "measurements": [to_json(m) for m in measurements],
             "judged_on": today.isoformat(),
             "false_alarms": 0.005,
-            **verdict.to_body(judged),
+            **body,
             **profiled,
         },
     )

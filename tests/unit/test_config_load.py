@@ -113,3 +113,47 @@ def test_a_named_model_does_not_wait_for_the_others_to_be_in_order(tmp_path: Pat
 def test_where_there_is_no_config_the_message_names_no_command_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"docs/configuration\.md"):
         load(tmp_path)
+
+
+def test_the_folder_with_the_configs_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One place reads it, for checkouts and commits alike."""
+    write(tmp_path, "a")
+    (tmp_path / "ml").mkdir()
+    (tmp_path / "model-configs").rename(tmp_path / "ml" / "configs")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "commit", "--quiet", "--message=x")
+    monkeypatch.setenv("PASSMUSTER_CONFIGS", "./ml/configs/")
+
+    assert load(tmp_path)["a"].path.as_posix() == "ml/configs/a.yaml"
+    assert list(load_at(Repository(tmp_path), "HEAD")) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "said", ["/etc", "../other", "a/../../b", ".", "-x", ".git", ".Git/hooks", "a\\b", "a\nb", " "]
+)
+def test_a_folder_that_is_not_inside_the_repository_is_a_wrong_call(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "a")
+    monkeypatch.setenv("PASSMUSTER_CONFIGS", said)
+
+    with pytest.raises(UsageError, match="PASSMUSTER_CONFIGS"):
+        load(tmp_path)
+
+
+def test_a_folder_that_is_a_link_out_of_the_repository_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    write(tmp_path / "elsewhere", "a")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "model-configs").symlink_to(tmp_path / "elsewhere" / "model-configs")
+
+    with pytest.raises(UsageError, match="leaves the repository"):
+        load(tmp_path / "root")
+
+
+def test_no_model_has_the_name_of_a_command(tmp_path: Path) -> None:
+    write(tmp_path, "post")
+
+    with pytest.raises(ConfigError, match="word of the command line"):
+        load(tmp_path)

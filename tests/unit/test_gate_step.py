@@ -15,7 +15,18 @@ import pytest
 
 from passmuster import config as configs
 from passmuster import digest, environments, gate, measurement, record, report
-from passmuster.config import BehaviourGate, ChampionGate, Comparison, Limit, Mode, PerformanceGate, UserGate, Waiver
+from passmuster.config import (
+    BehaviourGate,
+    ChampionGate,
+    Comparison,
+    EnvironmentFact,
+    EnvironmentGate,
+    Limit,
+    Mode,
+    PerformanceGate,
+    UserGate,
+    Waiver,
+)
 from passmuster.errors import ExitCode, Refused, UsageError
 from passmuster.policy import PROFILED
 from passmuster.progress import Silent
@@ -57,6 +68,7 @@ def test_an_honest_candidate_passes_every_gate_and_its_record_says_by_what(tmp_p
         "model": reproduced.body["model_digest"],
     }
     assert (body["model"], body["commit"], body["judged_on"]) == ("credit", "a" * 40, "2026-11-23")
+    assert (body["engine"], body["also"]) == ("local", None)
     assert body["champion"] == {"version": "v3", "promotion": 4, "digest": scored.body["champion"]["digest"]}
     assert body["policy"] == {"digest": found.inputs["policy"], "ref": None, "commit": None, "changes": []}
     assert set(body["off"]) == {"deepchecks", "decision", "behaviour"}
@@ -101,6 +113,57 @@ def test_a_champion_that_cannot_be_read_is_an_error_not_an_absence(tmp_path: Pat
     assert found.body["code"] == ExitCode.NOT_MEASURED
     assert set(errors) == {"champion", "slices", "calibration"}
     assert all("columns are gone" in reason for reason in errors.values())
+
+
+@pytest.mark.parametrize("fork", [True, False])
+def test_a_champion_out_of_reach_is_skipped_only_where_it_is_known_to_be_a_forks(tmp_path: Path, fork: bool) -> None:
+    """Whoever writes the scores could say so; that it is a fork's is said by the call."""
+    made.Candidate(champion={"state": "no-access", "message": "out of reach"}).write(tmp_path)
+    environment = EnvironmentGate(same_as_champion=(EnvironmentFact.PYTHON,))
+    body = _gate(tmp_path, made.config(environment=environment), fork=fork).body
+    told = {(j["gate"], j["name"]): (j["outcome"], j["reason"]) for j in body["judgements"]}
+    compared = {key for key, (outcome, _) in told.items() if outcome == ("skipped" if fork else "error")}
+
+    assert {gate for gate, _ in compared} == {"champion", "slices", "calibration", "environment"}
+    assert ("environment", "python") in compared and ("environment", "lock") not in compared
+    assert (body["decision"], body["compared"]) == (("promote", False) if fork else ("refuse", True))
+    assert all("no access from a fork" in told[key][1] for key in compared) is fork
+
+
+def test_a_fork_needs_an_absolute_limit_too(tmp_path: Path) -> None:
+    """As a first model does: where nothing is compared, something must have passed by itself."""
+    made.Candidate(champion={"state": "no-access"}).write(tmp_path)
+    advisory = PerformanceGate(mode=Mode.ADVISORY, limits={"roc_auc_score": Limit(min=0.7)})
+
+    assert _gate(tmp_path, made.config(performance=advisory), fork=True).body["decision"] == "refuse"
+
+
+def test_a_verdict_for_information_leaves_the_one_that_counts(tmp_path: Path) -> None:
+    """It has a file and a name of its own, so that nobody takes it for the verdict; a new verdict takes it away."""
+    folder = made.Candidate().write(tmp_path)
+    whole = _gate(tmp_path)
+    loose = replace(LEAST, description="other", gates=replace(LEAST.gates, performance=_least(0.1)))
+    told = _gate(tmp_path, loose, informative=True)
+
+    assert record.read(folder / "gate.json", "gate") == whole
+    assert record.read(folder / "gate-head.json", "gate-head") == told
+    with pytest.raises(Refused, match="expected 'passmuster/gate'"):
+        record.read(folder / "gate-head.json", "gate")
+    _gate(tmp_path)
+    assert not (folder / "gate-head.json").exists()
+
+
+def _least(minimum: float) -> PerformanceGate:
+    return PerformanceGate(limits={"roc_auc_score": Limit(min=minimum)})
+
+
+def test_a_re_run_of_another_commit_than_the_call_names_is_refused(tmp_path: Path) -> None:
+    """The folder may hold what an earlier job left."""
+    made.Candidate().write(tmp_path)
+
+    assert _gate(tmp_path, commit="a" * 40).body["commit"] == "a" * 40
+    with pytest.raises(Refused, match="commit aaaaaaaaaaaa was re-run, not bbbbbbbbbbbb"):
+        _gate(tmp_path, commit="b" * 40)
 
 
 def test_a_gate_that_nobody_provides_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

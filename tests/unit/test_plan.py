@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from passmuster import digest, events
+from passmuster._git import Repository
 from passmuster.config import ConfigError
 from passmuster.errors import UsageError
-from passmuster.plan import Plan, plan, to_json, to_text
+from passmuster.events import Promoted, Registered, Registration, RolledBack
+from passmuster.ledger import Ledger
+from passmuster.plan import Plan, plan, since_champion, to_json, to_text
 
 SMALLEST = (Path(__file__).parents[1] / "examples" / "good" / "smallest.yaml").read_text()
 
@@ -383,3 +389,128 @@ def test_paths_with_spaces_and_foreign_letters_are_understood(project: Project) 
     project.commit({"dvc.yaml": PIPELINE.replace("b/train.py]", '"b/tra in é.py"]'), "b/tra in é.py": "1"})
 
     assert project.plan({"b/tra in é.py": "2"}).models == ("b",)
+
+
+def promote(project: Project, model: str, commit: str, *, back: bool = False) -> None:
+    """Append a promotion, or a rollback to the first version, to the model's ledger in this repository."""
+    ledger = Ledger(Repository(project.root), model, "local")
+    history = ledger.read()
+    champion, number = history.champion, len(history.promotions) + 1
+    facts: dict[str, Any] = {
+        "nonce": f"{number:032x}",
+        "time": events.now(champion),
+        "who": "ada",
+        "model": model,
+        "version": f"v{len(history.versions) + 1}",
+        "commit": commit,
+        "model_digest": digest.of_json("model"),
+        "evidence": dict.fromkeys(("input", "reproduce", "score", "gate"), digest.of_json("evidence")),
+        "registry": Registration(name=model, mlflow_version="1", run_id="r", uri="sqlite:///m.db"),
+        "targets": ("train",),
+    }
+    previous = champion.digest if champion else None
+    if back:
+        first = history.versions[0]
+        facts |= {"version": first.version, "commit": first.commit}
+        ledger.append(RolledBack(**facts, previous=previous, promotion=number, replaced="v2", reason="worse"))
+        return
+    last = history.versions[-1].digest if history.versions else None
+    ledger.append(
+        Registered(**facts, previous=last),
+        Promoted(**facts, previous=previous, promotion=number, first=number == 1),
+    )
+
+
+@pytest.fixture
+def promoted(project: Project) -> Project:
+    """Both models are champions at the first commit, with a ledger in this repository."""
+    local = {f"model-configs/{name}.yaml": START[f"model-configs/{name}.yaml"] for name in "ab"}
+    commit = project.commit({path: _local(text) for path, text in local.items()})
+    for name in "ab":
+        promote(project, name, commit)
+    return project
+
+
+def _local(config: str) -> str:
+    found = re.sub(r"registry: \{name: (\w+)\}", r"registry: {name: \1, ledger: local}", config)
+    assert found != config
+    return found
+
+
+def test_since_the_champion_each_model_is_compared_with_its_own_commit(promoted: Project) -> None:
+    """What was refused stays in the plan until it is promoted, whatever else is merged meanwhile."""
+    start = promoted.git("rev-parse", "HEAD")
+    changed = promoted.commit({"a/train.py": "1"})
+    promoted.commit({"b/train.py": "1"})
+    both = since_champion(promoted.root)
+    promote(promoted, "a", changed)
+    found = since_champion(promoted.root)
+
+    assert both.models == ("a", "b")
+    assert (found.models, found.untouched) == (("b",), ("a",))
+    assert found.bases == {"a": changed, "b": start}
+    assert to_json(found)["bases"] == found.bases
+    assert "1 of 2 models to judge, from what was promoted last" in to_text(found)
+
+
+def test_since_the_champion_locks_and_parameters_count_per_model(promoted: Project) -> None:
+    """As they do between any two commits; a lock is not read as YAML where its text says enough."""
+    assert since_champion(promoted.root).models == ()
+    promoted.commit({"dvc.lock": LOCK.replace("md5: 2", "md5: 4")})
+    locked = since_champion(promoted.root)
+    promoted.commit({"dvc.lock": LOCK.replace("\n  ", "\n    "), "params.yaml": str(START["params.yaml"]) + "\n"})
+    same = since_champion(promoted.root)
+
+    assert locked.reasons == {"a": ("stage a-train: its entry in dvc.lock changed",)}
+    assert same.models == plan(promoted.root, same.bases["a"]).models
+
+
+def test_a_model_without_a_champion_is_in_the_plan(promoted: Project) -> None:
+    promoted.commit({"model-configs/c.yaml": _local(config("c", "b-train"))})
+    found = since_champion(promoted.root)
+
+    assert found.reasons == {"c": ("it has no champion yet",)}
+    assert found.bases["c"] is None
+
+
+def test_a_champion_whose_commit_is_not_here_is_in_the_plan(promoted: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing says then that nothing changed."""
+    monkeypatch.setattr(Repository, "has", lambda *_: False)
+    found = since_champion(promoted.root)
+
+    assert found.models == ("a", "b") and "v1 is the newest version, but" in found.reasons["a"][0]
+
+
+def test_in_a_shallow_clone_the_ledgers_tags_bring_their_commits(promoted: Project, tmp_path: Path) -> None:
+    promoted.commit({path: text.replace("local", "origin") for path, text in _configs(promoted).items()})
+    promote(promoted, "a", promoted.git("rev-parse", "HEAD"))
+    promoted.commit({"a/train.py": "1"})
+    promoted.git("clone", "--quiet", "--bare", ".", f"{tmp_path}/full.git")
+    promoted.git("clone", "--quiet", "--depth=1", "--no-tags", f"file://{tmp_path}/full.git", f"{tmp_path}/shallow")
+    found = since_champion(tmp_path / "shallow")
+
+    assert found.reasons["a"] == ("stage a-train: a/train.py changed",)
+    assert found.reasons["b"][0].startswith("its config")
+
+
+def _configs(project: Project) -> dict[str, str]:
+    names = [f"model-configs/{name}.yaml" for name in "ab"]
+    return {name: (project.root / name).read_text() for name in names}
+
+
+def test_a_ledger_that_is_not_intact_puts_its_model_into_the_plan_and_no_other(promoted: Project) -> None:
+    promoted.git("tag", "--delete", "a@v1.0.0")
+    promoted.git("tag", "b-something")
+    found = since_champion(promoted.root)
+
+    assert found.models == ("a",) and "not intact" in found.reasons["a"][0]
+
+
+def test_what_was_rolled_back_stays_away_until_something_touches_the_model(promoted: Project) -> None:
+    """Compared with the older champion it would be judged with every merge, and refused as known each time."""
+    promote(promoted, "a", promoted.commit({"a/train.py": "1"}))
+    promote(promoted, "a", "", back=True)
+    before = since_champion(promoted.root).models
+    promoted.commit({"a/train.py": "2"})
+
+    assert (before, since_champion(promoted.root).models) == ((), ("a",))

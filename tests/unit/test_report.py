@@ -26,7 +26,7 @@ from passmuster.measurement import Assertion, Estimate, Measurement
 from passmuster.policy import DetectHarm, GatePolicy, Holds, Policy
 from passmuster.progress import Silent
 from passmuster.record import Record
-from passmuster.report import _curves, _html, _markdown, _plot, _rows, _words
+from passmuster.report import _changes, _curves, _html, _markdown, _plot, _row, _rows, _why, _words
 from passmuster.report._words import SIGNS, Status
 from passmuster.verdict import Outcome, judge
 from support import records
@@ -160,7 +160,7 @@ def test_no_outcome_looks_like_a_pass_but_a_pass() -> None:
 def test_why_is_the_worst_blocking_judgement_with_its_interval(told: Told) -> None:
     facts = told("failing")
 
-    why = _rows.why(facts)
+    why = _why.why(facts)
 
     assert why.text.startswith("ROC AUC in Job=part-time is worse than the champion's: gain −0.094 (99.9995 % interval")
     assert why.more == "and 1 more blocking outcome"
@@ -179,7 +179,7 @@ def test_inconclusive_says_how_many_rows_would_decide(told: Told) -> None:
     rows = next(j.rows_to_decide for j in facts.judgements if j.outcome is Outcome.INCONCLUSIVE)
 
     assert rows
-    assert f"about {rows:,} rows would decide" in _rows.why(facts).text
+    assert f"about {rows:,} rows would decide" in _why.why(facts).text
     for name in ("markdown", "html", "text"):
         assert f"about {rows:,} rows would decide" in " ".join(every_format(facts)[name].split()), name
 
@@ -194,7 +194,7 @@ def test_a_policy_that_the_commit_changes_is_warned_of(told: Told) -> None:
 def test_what_changed_compares_with_the_champions_own_record(told: Told) -> None:
     facts = told("passing")
 
-    changed = {kind: [c.what for c in found if c.differs] for kind, found in _rows.changes(facts).items()}
+    changed = {kind: [c.what for c in found if c.differs] for kind, found in _changes.changes(facts).items()}
 
     assert changed["data"] == ["train"]
     assert changed["parameters"] == ["seed", "train.max_depth"]
@@ -208,7 +208,7 @@ def test_a_re_run_of_another_model_is_not_shown_as_the_champions(tmp_path: Path)
     facts = report.facts(folder)
 
     assert facts.champion == {}
-    assert {c.champion for c in _rows.changes(facts)["parameters"]} == {"not known"}
+    assert {c.champion for c in _changes.changes(facts)["parameters"]} == {"not known"}
 
 
 def test_a_promotion_is_told_only_of_this_verdict(tmp_path: Path) -> None:
@@ -541,7 +541,7 @@ def test_markdown_and_html_keep_their_limits_and_the_verdict(tmp_path: Path, cou
 def test_even_the_smallest_level_names_the_failures_and_counts_the_rest(tmp_path: Path) -> None:
     facts = hostile(tmp_path, 1000, '"@#|' * 5000)
 
-    smallest = _markdown._Document(facts, _markdown.LEVELS[-1]).render()
+    smallest = _markdown.Document(facts, _markdown.LEVELS[-1]).render()
 
     assert len(smallest) < _markdown.LIMIT
     assert "| | | | _and 1,040 more_ |" in smallest
@@ -556,9 +556,7 @@ def test_a_huge_re_run_keeps_the_limits_too(tmp_path: Path) -> None:
 
 def test_shortening_leaves_out_what_is_folded_first(tmp_path: Path) -> None:
     facts = hostile(tmp_path, 40, "reason " * 60)
-    whole, shorter = (
-        _markdown._Document(facts, level).render() for level in (_markdown.LEVELS[0], _markdown.LEVELS[3])
-    )
+    whole, shorter = (_markdown.Document(facts, level).render() for level in (_markdown.LEVELS[0], _markdown.LEVELS[3]))
 
     assert "<details>" in whole and "<details>" not in shorter
     assert whole.splitlines()[0] == shorter.splitlines()[0]
@@ -597,7 +595,7 @@ def test_a_difference_of_nothing_is_a_point_on_zero() -> None:
 def test_the_limit_is_read_from_the_kernels_own_words(told: Told) -> None:
     facts = told("failing")
 
-    bounds = {j.name: _rows.bound(j) for j in (*_rows.comparisons(facts), *_rows.slices(facts))}
+    bounds = {j.name: _row.bound(j) for j in (*_rows.comparisons(facts), *_rows.slices(facts))}
 
     assert bounds["roc_auc_score"] == -0.01
     assert bounds["Job=part-time"] == -0.02

@@ -19,7 +19,7 @@ from passmuster import report
 from passmuster.config import Mode
 from passmuster.measurement import Assertion, Estimate, Failure, Measurement
 from passmuster.policy import DetectEffect, DetectHarm, GatePolicy, Policy
-from passmuster.report import _about, _curves, _drift, _histogram, _html, _rows, _strain, _tables
+from passmuster.report import _about, _curves, _drift, _evidence, _histogram, _html, _rows, _strain, _tables, _why
 from passmuster.report._words import Status
 from passmuster.verdict import Outcome
 from support import records
@@ -110,11 +110,11 @@ def test_a_pass_is_said_with_what_is_allowed(tmp_path: Path, measured: Measureme
 
 def test_what_only_did_not_show_harm_is_not_said_to_be_no_worse(tmp_path: Path) -> None:
     facts = told(tmp_path)
-    comparisons = {j.gate: _rows.sentence(j) for j in _rows.comparisons(facts)}
+    comparisons = {j.gate: _why.sentence(j) for j in _rows.comparisons(facts)}
 
     assert "is not shown to be worse than the champion's" in comparisons["calibration"]
     assert "is not worse than the champion's" in comparisons["champion"]
-    assert _rows.why(facts).text.startswith("Brier score is not worse than the champion's")
+    assert _why.why(facts).text.startswith("Brier score is not worse than the champion's")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_why_says_what_broke_its_limit(tmp_path: Path, measured: Measurement, wh
     facts = told(tmp_path, measured)
 
     assert facts.status is Status.FAILS
-    assert _rows.why(facts).text.startswith(why)
+    assert _why.why(facts).text.startswith(why)
 
 
 def test_a_failure_that_only_advises_says_so_wherever_it_is_shown(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_the_users_code_and_the_reference_profile_are_among_the_evidence(tmp_pat
     for shown in (report.markdown(facts), report.html(facts)):
         assert records.fingerprint("test_risk") in shown
         assert records.fingerprint("profile") in shown
-    assert ("judged by tests/gone.py", "not there") in _rows.evidence(gone)
+    assert ("judged by tests/gone.py", "not there") in _evidence.evidence(gone)
 
 
 # --- drift -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from passmuster.errors import NotMeasured
-from passmuster_checks.engine import _arrow
+from passmuster_checks import _arrow
 from passmuster_checks.engine._columns import KEPT, Categories, Form, Numbers, Opaque, word
 from passmuster_checks.engine.profile import ColumnProfile, Kind
 

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from passmuster_checks.engine import _arrow, _hash
+from passmuster_checks import _arrow
+from passmuster_checks.engine import _hash
 from passmuster_checks.engine.profile import AT_THE_EDGE, LISTED, MOST_FREQUENT, POINTS, ColumnProfile, Kind
 
 #: Characters of a category that a profile keeps.

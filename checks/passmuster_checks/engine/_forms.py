@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from passmuster.errors import NotMeasured
-from passmuster_checks.engine import _arrow, _hash, _predictors, _rows
+from passmuster_checks import _arrow
+from passmuster_checks.engine import _hash, _predictors, _rows
 from passmuster_checks.engine._columns import Categories, Form, Named, Numbers, Opaque, runs, word, written
 from passmuster_checks.engine._facts import Predictor
 from passmuster_checks.engine._hash import Hashes
@@ -140,7 +141,7 @@ def _texts(source: Source, name: str, hashing: Hashing) -> Held:
     values, codes = _encoded(parts, source.rows)
     hashes = np.append(_hash.mix(_hash.of_texts(values) ^ hashing.salt), _hash.of_missing(hashing.salt))
     for i in range(0, len(codes), _hash.BLOCK):
-        hashing.add(i, hashes[codes[i : i + _hash.BLOCK]])
+        hashing.add(i, hashes.take(codes[i : i + _hash.BLOCK]))
     text = not pa.types.is_null(source.types[name])
     form = Categories(
         column=name,

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from passmuster_checks.engine import _arrow
+from passmuster_checks import _arrow
 
 Hashes = NDArray[np.uint64]
 

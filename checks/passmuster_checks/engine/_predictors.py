@@ -218,8 +218,9 @@ def bins_of_numbers(raw: NDArray[np.float64], ordered: NDArray[np.float64]) -> t
     bins = BINS if cells else len(edges) + 1
     for i in range(0, len(raw), _hash.BLOCK):
         block = raw[i : i + _hash.BLOCK]
-        found = cells.bins(block) if cells else np.searchsorted(edges, block, side="left")
-        codes[i : i + _hash.BLOCK] = np.where(np.isnan(block), bins, found)
+        codes[i : i + _hash.BLOCK] = cells.bins(block) if cells else np.searchsorted(edges, block, side="left")
+    if len(ordered) < len(raw):
+        codes[np.isnan(raw)] = bins
     return codes, bins + 1
 
 
@@ -251,5 +252,4 @@ class _Cells:
         """Return the bin of each number; of NaN, any."""
         with np.errstate(over="ignore", invalid="ignore"):
             cell = np.fmin(np.fmax((values - self.low) * self.scale, 0), _CELLS - 1)
-        found: NDArray[np.int32] = self.bin[cell.astype(np.int64)]
-        return found
+        return self.bin.take(cell.astype(np.int64))

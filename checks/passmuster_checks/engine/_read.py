@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from passmuster.errors import NotMeasured
+from passmuster_checks._arrow import is_text
 from passmuster_checks._text import shown
-from passmuster_checks.engine._arrow import is_text
 
 #: Rows that a split may have: more is another engine's work, or a file that lies about itself.
 MOST_ROWS = 200_000_000

@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from passmuster_checks import _arrow
 from passmuster_checks._text import shown
-from passmuster_checks.engine import _arrow, _hash
+from passmuster_checks.engine import _hash
 from passmuster_checks.engine._columns import runs
 from passmuster_checks.engine._facts import Failed, Pair, Request, RowFacts, SharedRows, What
 from passmuster_checks.engine._hash import Hashes
@@ -46,9 +47,15 @@ class Repeats:
 
     def rows_in(self, base: Repeats) -> int:
         """Return how many of these rows are in `base`."""
-        common = np.intersect1d(self.values, base.values, assume_unique=True)
-        again = self.counts[np.isin(self.repeated, common, assume_unique=True)] - 1
-        return len(common) + int(again.sum())
+        again = self.counts[np.isin(self.repeated, _common(self.repeated, base.values), assume_unique=True)] - 1
+        return len(_common(self.values, base.values)) + int(again.sum())
+
+
+def _common(one: Hashes, other: Hashes) -> Hashes:
+    """Return what is in both; each is ascending, and holds nothing twice."""
+    # Two ascending runs: a stable sort is one merge of them.
+    both: Hashes = np.sort(np.concatenate([one, other]), kind="stable")
+    return np.asarray(both[:-1][both[1:] == both[:-1]])
 
 
 def repeats(hashes: Hashes) -> Repeats:

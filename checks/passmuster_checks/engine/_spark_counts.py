@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812
 
-from passmuster_checks.engine import _arrow
+from passmuster_checks import _arrow
 from passmuster_checks.engine._columns import Categories, Named, Numbers, Opaque, word, written
 from passmuster_checks.engine._spark_table import NAN, doubles, wholes
 from passmuster_checks.engine.profile import AT_THE_EDGE, LISTED, MOST_FREQUENT, POINTS, ColumnProfile, Kind

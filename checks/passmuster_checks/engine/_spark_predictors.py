@@ -11,7 +11,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from passmuster.errors import NotMeasured
-from passmuster_checks.engine import _arrow, _predictors, _spark_counts
+from passmuster_checks import _arrow
+from passmuster_checks.engine import _predictors, _spark_counts
 from passmuster_checks.engine._columns import Categories, Form, Numbers, Opaque, word
 from passmuster_checks.engine._facts import Predictor
 from passmuster_checks.engine._spark_counts import Wide

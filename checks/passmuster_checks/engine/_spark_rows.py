@@ -8,7 +8,8 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
-from passmuster_checks.engine import _arrow, _rows
+from passmuster_checks import _arrow
+from passmuster_checks.engine import _rows
 from passmuster_checks.engine._facts import Pair, Request
 from passmuster_checks.engine._spark_table import Table
 

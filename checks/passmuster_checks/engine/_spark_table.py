@@ -19,7 +19,7 @@ from pyspark.sql import functions as F  # noqa: N812  what all of Spark's docume
 from pyspark.sql import types as T  # noqa: N812
 
 from passmuster.errors import NotMeasured
-from passmuster_checks.engine import _arrow
+from passmuster_checks import _arrow
 from passmuster_checks.engine._read import Source
 from passmuster_checks.engine.profile import Kind
 

@@ -6,8 +6,9 @@ by group: a stable sort by group of rows that are in the order of their scores l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,6 +24,9 @@ Codes = NDArray[Any]  #: shape (n,), unsigned integers: each row's group in 0 â€
 
 #: Where a group's largest influence is so much smaller than the largest of all, its fourth power would vanish.
 _VANISHING = 1e-60
+
+#: Rows that are worked on at a time, so that what is made in between stays in the processor's cache.
+_BLOCK = 1 << 15
 
 #: Metrics that are a mean over rows, or its root, hence defined on any row.
 MEANS = {
@@ -44,7 +48,6 @@ class Cells:
 
     codes: Codes
     order: NDArray[np.intp]  #: shape (m,)
-    code: Codes  #: shape (m,): the group of each sorted row
     starts: NDArray[np.int64]  #: shape (k,)
     sizes: NDArray[np.int64]  #: shape (k,)
 
@@ -55,7 +58,7 @@ class Cells:
             raise UsageError(f"group codes must be 0 to {k}, and each group but the last must have rows")
         order = np.argsort(codes, kind="stable")[: len(codes) - sizes[k]]
         ends = np.cumsum(sizes[:k])
-        return cls(codes=codes, order=order, code=codes[order], starts=ends - sizes[:k], sizes=sizes[:k])
+        return cls(codes=codes, order=order, starts=ends - sizes[:k], sizes=sizes[:k])
 
     @property
     def k(self) -> int:
@@ -72,6 +75,11 @@ class Cells:
     def each(self, of_group: NDArray[Any]) -> NDArray[Any]:
         """Return the group's number for each sorted row."""
         return np.repeat(of_group, self.sizes)
+
+    @cached_property
+    def even(self) -> NDArray[np.int64]:
+        """Twice each sorted row's group: where the first of two numbers by group stands that a table has in turn."""
+        return self.each(2 * np.arange(self.k))
 
     def rows(self, group: int) -> NDArray[np.intp]:
         start = self.starts[group]
@@ -123,53 +131,82 @@ class Ranking:
         self._positive = (positive if self._order is None else positive[self._order]).astype(np.uint8)
         changes = ordered[1:] != ordered[:-1]
         self._rank = None if changes.all() else np.cumsum(np.append(False, changes), dtype=np.int32)
+        self._place = None if self._order is None else _inverse(self._order)
 
     def of(self, cells: Cells) -> Found:
-        if self._order is None:
+        if self._order is None or self._place is None:
             return self._components(cells.order, cells)
-        places = np.argsort(cells.codes[self._order], kind="stable")[: len(cells.order)]
+        places = np.argsort(cells.codes.take(self._order), kind="stable")[: len(cells.order)]
         found = self._components(places, cells)
-        of_row = np.empty(len(cells.codes))
-        of_row[self._order[places]] = found.influence
-        return replace(found, influence=of_row[cells.order])
+        by_score = np.empty(len(cells.codes))
+        by_score[places] = found.influence
+        return replace(found, influence=by_score.take(self._place.take(cells.order)))
 
     def _components(self, places: NDArray[np.intp], cells: Cells) -> Found:
         """Return values and influences of rows that are sorted by group, then by score."""
-        positive = self._positive[places]
-        before = np.zeros(len(places) + 1, dtype=np.int64)
-        np.cumsum(positive, out=before[1:])
-        positives_to, index = self._middles(places, cells, positive, before)
-
-        of_group = before[cells.starts]
-        n_positive = before[cells.starts + cells.sizes] - of_group
+        positive = self._positive.take(places)
+        n_positive = np.add.reduceat(positive, cells.starts, dtype=np.int64)
         n_negative = cells.sizes - n_positive
-        kind = 2 * cells.code.astype(np.int64) + positive
-        # To how many of the other class a row stands rightly: a positive row to those below, a negative to those above.
-        base = np.column_stack([n_positive + of_group, of_group - cells.starts]).ravel().astype(np.float64)
-        index *= positive
-        index += base.take(kind)
-        index -= positives_to
+        index = self._rightly(places, cells, positive, n_positive)
         with np.errstate(divide="ignore", invalid="ignore"):  # the caller says where a class has too few rows
             value = cells.sums(index * positive) / (n_positive * n_negative)
             scale = np.column_stack([_scale(cells.sizes, n_negative), _scale(cells.sizes, n_positive)])
-            index *= (scale / np.column_stack([n_positive, n_negative])).ravel().take(kind)
-            index -= (scale * value[:, None]).ravel().take(kind)
-        support = np.minimum(n_positive, n_negative).astype(np.float64)
-        return Found(value=value, influence=index, support=support)
+            factor, centre = scale / np.column_stack([n_positive, n_negative]), scale * value[:, None]
+            for part in _blocks(len(index)):
+                kind = cells.even[part] + positive[part].astype(np.int64)
+                index[part] *= factor.take(kind)
+                index[part] -= centre.take(kind)
+        return Found(value=value, influence=index, support=np.minimum(n_positive, n_negative).astype(np.float64))
 
-    def _middles(
-        self, places: NDArray[np.intp], cells: Cells, positive: NDArray[np.uint8], before: NDArray[np.int64]
-    ) -> tuple[Floats, Floats]:
-        """Return the positive rows, and all rows, up to the middle of each row's ties; counted from the first row."""
-        if self._rank is None:
-            return before[:-1] + 0.5 * positive, np.arange(0.5, len(places))
-        rank = self._rank[places]
-        first = np.append(True, rank[1:] != rank[:-1])
-        first[cells.starts] = True
-        begins = np.flatnonzero(first)
-        ends = np.append(begins[1:], len(places))
-        middles = (before[begins] + before[ends]) / 2, (begins + ends) / 2
-        return np.repeat(middles[0], ends - begins), np.repeat(middles[1], ends - begins)
+    def _rightly(
+        self, places: NDArray[np.intp], cells: Cells, positive: NDArray[np.uint8], n_positive: NDArray[np.int64]
+    ) -> Floats:
+        """Return to how many of the other class each row stands rightly, those with which it is tied as halves.
+
+        A positive row does to those below, a negative one to those above.
+        """
+        upto = np.cumsum(n_positive)
+        base = np.column_stack([upto, upto - n_positive - cells.starts])
+        found = np.empty(len(places))
+        ties = None if self._rank is None else _middles(self._rank.take(places), cells, positive)
+        before = 0
+        for part in _blocks(len(places)):
+            here = positive[part].astype(np.int64)
+            positives: NDArray[Any]
+            rows: NDArray[Any]
+            if ties is None:
+                positives = np.cumsum(here) + before
+                before = int(positives[-1])
+                rows = np.arange(part.start + 1, part.stop + 1)
+            else:
+                positives, rows = ties[0][part], ties[1][part]
+            rows *= here
+            rows -= positives
+            rows += base.take(cells.even[part] + here)
+            found[part] = rows
+        return found
+
+
+def _inverse(order: NDArray[np.intp]) -> NDArray[np.intp]:
+    found = np.empty_like(order)
+    found[order] = np.arange(len(order))
+    return found
+
+
+def _blocks(rows: int) -> Iterator[slice]:
+    for start in range(0, rows, _BLOCK):
+        yield slice(start, min(start + _BLOCK, rows))
+
+
+def _middles(rank: NDArray[np.int32], cells: Cells, positive: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+    """Return the positive rows, and all rows, up to the middle of each row's ties; counted from the first row."""
+    first = np.append(True, rank[1:] != rank[:-1])
+    first[cells.starts] = True
+    begins = np.flatnonzero(first)
+    ends = np.append(begins[1:], len(rank))
+    before = np.append(0, np.cumsum(positive, dtype=np.int64))
+    middles = (before[begins] + before[ends]) / 2, (begins + ends) / 2
+    return np.repeat(middles[0], ends - begins), np.repeat(middles[1], ends - begins)
 
 
 class Average:

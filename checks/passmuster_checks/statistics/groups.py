@@ -112,7 +112,7 @@ class Pairs:
             UsageError: `codes` is not as it must be, or `level` is outside (0, 1).
         """
         shares.check_level(level)
-        cells = Cells.of(codes if self._order is None else codes[self._order], k)
+        cells = Cells.of(codes if self._order is None else codes.take(self._order), k)
         ours, theirs = self._kernels
         if ours is None or theirs is None:
             return self._one_by_one(cells, level)
@@ -157,7 +157,7 @@ class Pairs:
             there = self._champion.prediction[cells.order]
             apart = cells.largest(np.abs(self._candidate.prediction[cells.order] - there))
             return apart == 0, apart <= inference._ROUNDING * cells.largest(np.abs(there))
-        most = cells.largest(self._apart[cells.order])
+        most = cells.largest(self._apart.take(cells.order))
         return most == 0, most <= 1
 
     def _one_by_one(self, cells: Cells, level: float) -> Differences:
@@ -237,7 +237,7 @@ class Answers:
     def estimate(self, codes: Codes, k: int, level: float) -> Values:
         """Return for each group what `estimate` says of its rows; arguments and errors as of `Pairs.compare`."""
         shares.check_level(level)
-        cells = Cells.of(codes if self._order is None else codes[self._order], k)
+        cells = Cells.of(codes if self._order is None else codes.take(self._order), k)
         if self._kernel is None:
             return self._one_by_one(cells, level)
         found = self._kernel.of(cells)

@@ -35,6 +35,19 @@ class Task(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Encoded:
+    """A column of which each different value is kept once: row i holds `values[codes[i]]`."""
+
+    codes: NDArray[Any]  #: shape (n,), integers
+    values: Sequence[object]
+
+    @classmethod
+    def plainly(cls, column: NDArray[Any]) -> Self:
+        """Return a column with a value of its own for each row, equal or not."""
+        return cls(codes=np.arange(len(column)), values=column.tolist())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Scored:
     """The labels of `n` rows and one model's answers on them; made by `classification` or `regression`.
 
@@ -52,8 +65,8 @@ class Scored:
     def classification(
         cls,
         *,
-        label: ArrayLike,
-        prediction: ArrayLike,
+        label: ArrayLike | Encoded,
+        prediction: ArrayLike | Encoded,
         classes: Sequence[object],
         positive: object = None,
         probabilities: ArrayLike | None = None,
@@ -148,18 +161,20 @@ def _column(values: ArrayLike, what: str) -> NDArray[Any]:
     return column
 
 
-def _encode(values: ArrayLike, classes: tuple[object, ...], what: str) -> Codes:
-    column = _column(values, what)
+def _encode(given: ArrayLike | Encoded, classes: tuple[object, ...], what: str) -> Codes:
+    column = given if isinstance(given, Encoded) else Encoded.plainly(_column(given, what))
+    rows = _column(column.codes, what)
     position = {value: code for code, value in enumerate(classes)}
     try:
-        codes = np.fromiter((position.get(value, -1) for value in column.tolist()), np.int64, len(column))
+        known = np.fromiter((position.get(value, -1) for value in column.values), np.int64, len(column.values))
     except TypeError as exc:
         raise NotMeasured(f"{what}: {exc}; a class must be a plain value") from exc
+    codes = known[rows]
     unknown = np.flatnonzero(codes < 0)
     if len(unknown):
         raise NotMeasured(
-            f"{what}: {len(unknown):,} of {len(column):,} values are missing or not a class, first "
-            f"{column[unknown[:1]].tolist()[0]!r} in row {unknown[0]:,}; the classes are {_some(classes)}"
+            f"{what}: {len(unknown):,} of {len(rows):,} values are missing or not a class, first "
+            f"{column.values[rows[unknown[0]]]!r} in row {unknown[0]:,}; the classes are {_some(classes)}"
         )
     return _frozen(codes)
 

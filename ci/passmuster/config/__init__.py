@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from passmuster.config._complaints import Complaint, ConfigError
+from passmuster.config._folder import folder
 from passmuster.config._json import differences, policy_json, to_json
 from passmuster.config._load import load, load_at
 from passmuster.config._model import (
@@ -82,6 +83,7 @@ __all__ = [
     "UserGate",
     "Waiver",
     "differences",
+    "folder",
     "load",
     "load_at",
     "policy_json",

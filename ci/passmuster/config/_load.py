@@ -9,12 +9,10 @@ from passmuster._git import Repository
 from passmuster._tree import Tree
 from passmuster.config import _rules
 from passmuster.config._complaints import Complaint, ConfigError
+from passmuster.config._folder import folder
 from passmuster.config._model import ModelConfig
 from passmuster.config._reader import Reading, read
 from passmuster.errors import UsageError
-
-#: Where the configs stand, below the repository's root.
-FOLDER = "model-configs"
 
 
 def load(root: Path, *, only: Collection[str] = ()) -> dict[str, ModelConfig]:
@@ -29,20 +27,28 @@ def load(root: Path, *, only: Collection[str] = ()) -> dict[str, ModelConfig]:
         ConfigError: with every complaint about every file that counts.
         UsageError: there is none.
     """
-    readings = read_all(files_below(root))
-    chosen = [reading for reading in readings if PurePosixPath(reading.file).stem in only]
-    return whole(chosen if len(chosen) == len(set(only)) and chosen else readings)
+    return whole(_chosen(read_all(files_below(root)), only))
 
 
-def load_at(repository: Repository, revision: str) -> dict[str, ModelConfig]:
+def load_at(repository: Repository, revision: str, *, only: Collection[str] = ()) -> dict[str, ModelConfig]:
     """Return the configs at a commit, by model, sorted; empty where the commit has none. Nothing is checked out.
 
+    Args:
+        repository: where the commit is.
+        revision: the commit.
+        only: as for `load`.
+
     Raises:
-        ConfigError: with every complaint about every file.
+        ConfigError: with every complaint about every file that counts.
         UsageError: there is no such commit.
     """
     tree = Tree.at(repository, revision)
-    return whole(read_all(tree.read(config_paths(tree.paths))))
+    return whole(_chosen(read_all(tree.read(config_paths(tree.paths))), only))
+
+
+def _chosen(readings: list[Reading], only: Collection[str]) -> list[Reading]:
+    chosen = [reading for reading in readings if PurePosixPath(reading.file).stem in only]
+    return chosen if len(chosen) == len(set(only)) and chosen else readings
 
 
 def files_below(root: Path) -> dict[str, bytes]:
@@ -51,11 +57,13 @@ def files_below(root: Path) -> dict[str, bytes]:
     Raises:
         UsageError: there is no config: a run without a model would look like a pass.
     """
-    folder = root / FOLDER
-    found = [path.relative_to(root).as_posix() for path in folder.iterdir()] if folder.is_dir() else []
+    where = root / folder()
+    if not where.resolve().is_relative_to(root.resolve()):
+        raise UsageError(f"{where} is a link that leaves the repository; configs stand inside it")
+    found = [path.relative_to(root).as_posix() for path in where.iterdir()] if where.is_dir() else []
     if not (paths := config_paths(found)):
         raise UsageError(
-            f"there is no model in {folder}; docs/configuration.md says how to write the first {FOLDER}/<name>.yaml"
+            f"there is no model in {where}; docs/configuration.md says how to write the first {folder()}/<name>.yaml"
         )
     try:
         return {path: (root / path).read_bytes() for path in paths}
@@ -70,8 +78,8 @@ def config_paths(paths: Iterable[str]) -> list[str]:
 
 def is_config(path: str) -> bool:
     """Return whether a path is that of a config."""
-    folder, _, name = path.rpartition("/")
-    return folder == FOLDER and name.lower().endswith((".yaml", ".yml"))
+    where, _, name = path.rpartition("/")
+    return where == folder() and name.lower().endswith((".yaml", ".yml"))
 
 
 def read_all(contents: Mapping[str, bytes]) -> list[Reading]:

@@ -13,6 +13,8 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
+from passmuster.config._folder import folder
+
 
 class Task(StrEnum):
     """What the model predicts."""
@@ -512,7 +514,15 @@ class PolicySettings:
         "Chance that an honest candidate is refused by the *detect harm* rules of one run, all together.",
         Bounds(minimum=1e-6, maximum=0.2),
     ] = 0.005
-    waivers: Annotated[tuple[Waiver, ...], "What is let through, by whom, why and until when."] = ()
+    four_eyes: Annotated[
+        bool,
+        "Whether a promotion or rollback needs the approval, in GitHub Actions, of a reviewer of its environment who "
+        "is no author of what it brings; outside of Actions it is refused then.",
+    ] = False
+    waivers: Annotated[
+        tuple[Waiver, ...],
+        "What is let through, by whom, why and until when; not yet for the merge that brings the waiver.",
+    ] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -557,4 +567,4 @@ class ModelConfig:
     @property
     def path(self) -> PurePosixPath:
         """Where the config stands in the repository."""
-        return PurePosixPath("model-configs", f"{self.name}.yaml")
+        return PurePosixPath(folder(), f"{self.name}.yaml")

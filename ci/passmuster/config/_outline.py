@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from passmuster.config import _load, _plain
+from passmuster.config._model import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class Outline:
     paths: tuple[str, ...]  #: files and folders
     gate_code: tuple[str, ...]  #: of these, the code of gates: what stands beside it counts too
     registry: str
+    ledger: str  #: the remote that holds its ledger
 
 
 def outline(path: str, content: bytes) -> Outline:
@@ -54,6 +56,7 @@ def _outline(path: str, config: Mapping[str, Any]) -> Outline:
         paths=_texts(config["requirements"], pipeline["model"], *(pipeline.get("outputs") or ()), *files, *gate_code),
         gate_code=_texts(*gate_code),
         registry=str(config["registry"]["name"]),
+        ledger=str(config["registry"].get("ledger", Registry.ledger)),
     )
 
 

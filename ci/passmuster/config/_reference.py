@@ -30,12 +30,14 @@ checks and their options stand as they are. Values are plain data as YAML 1.2 re
 twice. Paths are relative to the repository's root. Times are seconds.
 
 What belongs to the *policy*, and is taken from the base branch when a pull request is judged: `task`, `data`, `gates`,
-`policy`, `registry` and `pipeline.outputs`.
+`policy`, `registry` and `pipeline.outputs`. On the main branch it is the merged commit's; where a merge changes the
+policy, or the code of the user's gates and tests, the candidate must also pass by that of the commit's first parent.
 
 What differs from machine to machine stands in environment variables, not in the file:
 
 | variable | default | what it names |
 |---|---|---|
+| `PASSMUSTER_CONFIGS` | `model-configs` | The folder with the configs, inside the repository. |
 | `MLFLOW_TRACKING_URI` | SQLite in the checkout, `mlflow.db` | The MLflow of the models; one for each ledger. |
 | `PASSMUSTER_CACHE` | `passmuster` in the user's cache folder | Where environments and scores are kept. |
 | `GITHUB_ACTOR` | git's committer | Who acts, as the ledger says it; GitHub sets it. |

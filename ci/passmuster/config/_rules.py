@@ -17,6 +17,9 @@ from passmuster.config._reader import BROKEN, Path, Reading, fields_of
 Complaints = Iterator[tuple[Path, str]]
 _T = TypeVar("_T")
 
+#: Names that no model may have, since a call could not tell them from the words of a command.
+_TAKEN = ("post",)
+
 #: The names of the gates that the framework brings.
 BUILT_IN = tuple(key for key in fields_of(Gates) if key != "user")
 
@@ -50,6 +53,8 @@ def _registry(config: ModelConfig, reading: Reading, owners: dict[str, Reading])
 def _name(config: ModelConfig, stem: str) -> Complaints:
     if config.name != stem:
         yield ("name",), f"the name {shown(config.name)} differs from the file's, {shown(stem)}; make them the same"
+    if config.name in _TAKEN:
+        yield ("name",), f"{shown(config.name)} is a word of the command line (`report {config.name}`); choose another"
 
 
 def _positive(config: ModelConfig) -> Complaints:

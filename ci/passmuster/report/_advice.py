@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from passmuster.report import _rows
+from passmuster.report import _row
 from passmuster.report._facts import ReportFacts
 from passmuster.report._words import Status
 from passmuster.verdict import Judgement, Outcome
@@ -80,7 +80,7 @@ def _text(judgement: Judgement) -> str:
         return "it could not be measured, which never reads as a pass: mend the cause, then measure again"
     if judgement.outcome is Outcome.INCONCLUSIVE:
         rows = judgement.rows_to_decide
-        m = _rows.estimate(judgement)
+        m = _row.estimate(judgement)
         have = f" (there are {m.n:,})" if m else ""
         if rows:
             return f"about {rows:,} rows would decide{have}: test on more rows, or accept a wider margin"

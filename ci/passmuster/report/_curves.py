@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from passmuster.report import _plot, _rows
+from passmuster.report import _plot, _read
 from passmuster.report._escape import clean
 from passmuster.report._facts import ReportFacts
 from passmuster.report._plot import Curve, Whiskers
@@ -46,10 +46,10 @@ def _curves(facts: ReportFacts) -> dict[str, dict[str, Curve]]:
     for judgement in facts.judgements:
         if judgement.gate != "performance":
             continue
-        kinds = _rows.mapping(_rows.mapping(judgement.measurement.details).get("curves"))
+        kinds = _read.mapping(_read.mapping(judgement.measurement.details).get("curves"))
         for kind in ("roc", "reliability", "residuals"):
             for model in _MODELS:
-                curve = _points(_rows.mapping(kinds.get(kind)).get(model), unit=kind != "residuals")
+                curve = _points(_read.mapping(kinds.get(kind)).get(model), unit=kind != "residuals")
                 if curve and model not in found.get(kind, {}):
                     found.setdefault(kind, {})[model] = curve
     return found
@@ -59,10 +59,10 @@ def _calibration(facts: ReportFacts) -> Figure | None:
     """Return the reliability curves of gate `calibration`: of both models where it compared them."""
     best: Figure | None = None
     for judgement in facts.judgements:
-        details = _rows.mapping(judgement.measurement.details)
+        details = _read.mapping(judgement.measurement.details)
         if judgement.gate != "calibration":
             continue
-        raw = _rows.mapping(details.get("reliability"))
+        raw = _read.mapping(details.get("reliability"))
         lines = {model: curve for model in _MODELS if (curve := _points(raw.get(model), unit=True))}
         if lines and (best is None or len(lines) > len(best.models)):
             of = details.get("probability_of")
@@ -76,14 +76,14 @@ def _whiskers(raw: list[Any]) -> Whiskers:
     return [
         (float(point[0]), float(point[3]), float(point[4]))
         for point in raw[:MOST_POINTS]
-        if len(point) == 5 and all(_rows.is_number(x) for x in point) and 0 <= point[3] <= point[4] <= 1
+        if len(point) == 5 and all(_read.is_number(x) for x in point) and 0 <= point[3] <= point[4] <= 1
     ]
 
 
 def _points(raw: Any, *, unit: bool) -> Curve:
     if not isinstance(raw, list) or not 2 <= len(raw) <= 10 * MOST_POINTS:
         return ()
-    if not all(isinstance(p, list) and len(p) >= 2 and all(_rows.is_number(x) for x in p[:2]) for p in raw):
+    if not all(isinstance(p, list) and len(p) >= 2 and all(_read.is_number(x) for x in p[:2]) for p in raw):
         return ()
     curve = [(float(p[0]), float(p[1])) for p in raw[:: math.ceil(len(raw) / MOST_POINTS)]]
     if unit and not all(0 <= x <= 1 for p in curve for x in p):

@@ -8,7 +8,7 @@ from typing import Any
 
 from passmuster.measurement import Estimate
 from passmuster.policy import PART
-from passmuster.report import _histogram, _rows, _strain, _words
+from passmuster.report import _histogram, _read, _strain, _words
 from passmuster.report._about import about
 from passmuster.report._facts import ReportFacts
 from passmuster.report._histogram import Histogram
@@ -54,7 +54,7 @@ def _badness(judgement: Judgement) -> tuple[int, tuple[float, float, str]]:
 
 def _column(group: list[Judgement]) -> Column:
     what = about("drift", group[0].name)
-    details = next((_rows.mapping(j.measurement.details) for j in group if j.measurement.details), {})
+    details = next((_read.mapping(j.measurement.details) for j in group if j.measurement.details), {})
     judged = {j.name.split(PART)[-1] for j in group}
     category = details.get("category")
     return Column(
@@ -63,7 +63,7 @@ def _column(group: list[Judgement]) -> Column:
         worst=group[0],
         others=tuple(group[1:]),
         histogram=_histogram.histogram(details.get("histogram")),
-        sizes=_sizes(_rows.mapping(details.get("sizes")), judged),
+        sizes=_sizes(_read.mapping(details.get("sizes")), judged),
         category=category if isinstance(category, str) else "",
     )
 
@@ -71,10 +71,10 @@ def _column(group: list[Judgement]) -> Column:
 def _sizes(raw: Mapping[str, Any], judged: set[str]) -> tuple[tuple[str, str], ...]:
     found: list[tuple[str, str]] = []
     for name, size in raw.items():
-        value, low, high = (_rows.mapping(size).get(key) for key in ("value", "low", "high"))
-        if str(name) in judged or not _rows.is_number(value):
+        value, low, high = (_read.mapping(size).get(key) for key in ("value", "low", "high"))
+        if str(name) in judged or not _read.is_number(value):
             continue
-        ends = f" ({_short(low)} … {_short(high)})" if _rows.is_number(low) and _rows.is_number(high) else ""
+        ends = f" ({_short(low)} … {_short(high)})" if _read.is_number(low) and _read.is_number(high) else ""
         found.append((_words.metric(str(name)), f"{_short(value)}{ends}"))
     return tuple(found[:_MOST_SIZES])
 

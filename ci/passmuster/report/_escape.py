@@ -40,8 +40,14 @@ _MARKDOWN = {
 }
 _MARKDOWN_TABLE = str.maketrans(_MARKDOWN)
 
+#: The same where no backslash escapes, as in the summary of a fold, which is HTML.
+_HTML_TABLE = str.maketrans({**_MARKDOWN, **{sign: f"&#{ord(sign)};" for sign in "\\*_[]~"}})
+
 #: What GitHub links without any mark: addresses, `www.`, `GH-1`.
 _LINKED = re.compile(r"(?i)(:(?=//)|\bwww(?=\.)|\bGH(?=-\d)|\b(?:mailto|xmpp)(?=:))")
+
+#: What GitHub makes of prose, not of code: a picture of `:name:`, a link of what begins as a commit does.
+_DRAWN = re.compile(r"(?i):(?=[\w+\\&#;-]+:)|[0-9a-f]{6}(?=[0-9a-f])")
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -71,12 +77,25 @@ def verbatim(text: str, limit: int = 4000) -> str:
 
 def markdown(text: str, limit: int = 4000) -> str:
     """Return `text` as inline GitHub Markdown that shows it and does nothing else, also within a table's cell."""
-    return _LINKED.sub(rf"\1{BREAK}", clean(text, limit).translate(_MARKDOWN_TABLE))
+    return _prose(_unlinked(clean(text, limit).translate(_MARKDOWN_TABLE)))
 
 
 def code(text: str, limit: int = 4000) -> str:
     """Return `text` as inline code of GitHub Markdown; nothing in it can end the element."""
-    return f"<code>{markdown(text, limit)}</code>"
+    return f"<code>{_unlinked(clean(text, limit).translate(_MARKDOWN_TABLE))}</code>"
+
+
+def html(text: str, limit: int = 4000) -> str:
+    """Return `text` for a line of HTML within GitHub Markdown, which escapes by entities alone."""
+    return _prose(_unlinked(clean(text, limit).translate(_HTML_TABLE)))
+
+
+def _unlinked(escaped: str) -> str:
+    return _LINKED.sub(rf"\1{BREAK}", escaped)
+
+
+def _prose(escaped: str) -> str:
+    return _DRAWN.sub(rf"\g<0>{BREAK}", escaped)
 
 
 def xml(text: str, limit: int = 100_000) -> str:

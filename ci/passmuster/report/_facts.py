@@ -16,11 +16,14 @@ from typing import Any
 from passmuster import measurement as measurements
 from passmuster import record
 from passmuster.config import Mode, Waiver
-from passmuster.errors import ExitCode, Refused
+from passmuster.errors import ExitCode, Refused, combine
 from passmuster.measurement import Assertion, Estimate, Failure, NotApplicable
 from passmuster.record import Record
 from passmuster.report._words import Status
 from passmuster.verdict import SEVERITY, Judgement, Outcome, Verdict
+
+#: The champion's state in the record of step `score` where it was out of reach.
+NO_ACCESS = "no-access"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,7 @@ class ReportFacts:
     status: Status
     code: ExitCode  #: what the verdict means as an exit code; `OK` only for `Status.PASSES`
     verdict: Verdict | None = None  #: None: no judgement that can be believed
+    also: Verdict | None = None  #: by the policy of the commit's first parent too, where that is another one
     problems: tuple[str, ...] = ()  #: why records can't be believed; then the candidate could not be judged
     notes: tuple[str, ...] = ()  #: what is odd but takes nothing from the verdict
     reproduce: Mapping[str, Any] = field(default_factory=dict)  #: bodies of the records; empty where there is none
@@ -44,7 +48,12 @@ class ReportFacts:
     @property
     def first(self) -> bool:
         """Whether candidates were judged, and there was no champion to compare with."""
-        return self.verdict is not None and not self.verdict.compared
+        return self.verdict is not None and not self.verdict.compared and not self.no_access
+
+    @property
+    def no_access(self) -> bool:
+        """Whether the champion was out of reach, as it is from a fork: then main compares with it."""
+        return _mapping(self.score.get("champion")).get("state") == NO_ACCESS
 
     @property
     def judgements(self) -> tuple[Judgement, ...]:
@@ -58,15 +67,17 @@ def facts(folder: Path) -> ReportFacts:
     bodies: dict[str, Any] = {step: found[step].body for step in ("reproduce", "score", "gate") if step in found}
     decision = bodies.get("reproduce", {}).get("decision")
     verdict: Verdict | None = None
+    also: Verdict | None = None
     if decision not in ("not reproducible", "error") and not problems:
-        verdict, problems = _judged(found)
+        verdict, also, problems = _judged(found)
     promotion, champion, notes = _further(folder, found)
-    status, code = _status(decision, verdict, problems)
+    status, code = _status(decision, verdict, also, problems)
     return ReportFacts(
         model=folder.name,
         status=status,
         code=code,
         verdict=verdict,
+        also=also,
         problems=tuple(problems) if status is not Status.NOT_REPRODUCIBLE else (),
         notes=tuple(notes),
         promotion=promotion,
@@ -83,24 +94,31 @@ def part(gate: Record) -> ReportFacts:
         model=str(gate.body["model"]),
         status=Status.IN_PART,
         code=ExitCode(gate.body["code"]),
-        verdict=Verdict(judgements=_judgements(gate.body), compared=gate.body["compared"]),
+        verdict=Verdict(judgements=_judgements(gate.body["judgements"], gate.body), compared=gate.body["compared"]),
         gate=gate.body,
     )
 
 
-def _status(decision: Any, verdict: Verdict | None, problems: list[str]) -> tuple[Status, ExitCode]:
+def _status(
+    decision: Any, verdict: Verdict | None, also: Verdict | None, problems: list[str]
+) -> tuple[Status, ExitCode]:
     if decision == "not reproducible":
         return Status.NOT_REPRODUCIBLE, ExitCode.NOT_REPRODUCIBLE
     if decision == "error":
         return Status.NOT_JUDGED, ExitCode.NOT_MEASURED
     if problems or verdict is None:
         return Status.NOT_JUDGED, ExitCode.REFUSED
+    code = _combined(verdict, also)
     by_code = {
         ExitCode.OK: Status.PASSES,
         ExitCode.GATE_FAILED: Status.FAILS,
         ExitCode.INCONCLUSIVE: Status.UNDECIDED,
     }
-    return by_code.get(verdict.code, Status.NOT_JUDGED), verdict.code
+    return by_code.get(code, Status.NOT_JUDGED), code
+
+
+def _combined(verdict: Verdict, also: Verdict | None) -> ExitCode:
+    return combine([verdict.code, *([also.code] if also else [])])
 
 
 def _read(path: Path, schema: str) -> Record:
@@ -132,14 +150,14 @@ def _records(folder: Path) -> tuple[dict[str, Record], list[str]]:
     return found, problems
 
 
-def _judged(found: Mapping[str, Record]) -> tuple[Verdict | None, list[str]]:
-    """Return the verdict of records that are all there; or why they don't hold together."""
+def _judged(found: Mapping[str, Record]) -> tuple[Verdict | None, Verdict | None, list[str]]:
+    """Return the verdicts of records that are all there; or why they don't hold together."""
     if problems := _broken_links(found["reproduce"], found["score"], found["gate"]):
-        return None, problems
+        return None, None, problems
     try:
-        return _verdict(found["gate"].body), []
+        return *_verdicts(found["gate"].body), []
     except (Refused, ValueError, TypeError, KeyError, AttributeError) as exc:
-        return None, [f"gate.json contradicts itself: {type(exc).__name__}: {exc}"]
+        return None, None, [f"gate.json contradicts itself: {type(exc).__name__}: {exc}"]
 
 
 def _broken_links(reproduce: Record, score: Record, gate: Record) -> list[str]:
@@ -173,19 +191,28 @@ def _broken_links(reproduce: Record, score: Record, gate: Record) -> list[str]:
     return [problem for problem, holds in links.items() if not holds()]
 
 
-def _verdict(body: Mapping[str, Any]) -> Verdict:
-    verdict = Verdict(judgements=_judgements(body), compared=body["compared"])
-    if (body["decision"], body["code"]) != (verdict.decision, verdict.code):
+def _verdicts(body: Mapping[str, Any]) -> tuple[Verdict, Verdict | None]:
+    """Return the verdict by the policy that rules, and by the first parent's where that is another one."""
+    verdict = Verdict(judgements=_judgements(body["judgements"], body), compared=body["compared"])
+    also: Verdict | None = None
+    if (raw := body.get("also")) is not None:
+        also = Verdict(judgements=_judgements(raw["judgements"], body), compared=body["compared"])
+        _agrees(raw, also.code)
+    _agrees(body, _combined(verdict, also))
+    return verdict, also
+
+
+def _agrees(body: Mapping[str, Any], code: ExitCode) -> None:
+    decision = "promote" if code is ExitCode.OK else "refuse"
+    if (body["decision"], body["code"]) != (decision, code):
         raise Refused(
-            f"it says {body['decision']!r} ({body['code']}), its judgements come to {verdict.decision!r}"
-            f" ({verdict.code.value})"
+            f"it says {body['decision']!r} ({body['code']}), its judgements come to {decision!r} ({code.value})"
         )
-    return verdict
 
 
-def _judgements(body: Mapping[str, Any]) -> tuple[Judgement, ...]:
+def _judgements(judgements: Any, body: Mapping[str, Any]) -> tuple[Judgement, ...]:
     judged_on = date.fromisoformat(body["judged_on"])
-    found = [_judgement(raw, judged_on) for raw in body["judgements"]]
+    found = [_judgement(raw, judged_on) for raw in judgements]
     return tuple(sorted(found, key=lambda j: (j.mode is not Mode.BLOCKING, SEVERITY.index(j.outcome), j.gate, j.name)))
 
 

@@ -17,7 +17,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from passmuster.config import Mode
-from passmuster.report import _advice, _curves, _drift, _histogram, _plot, _rows, _strain, _tables, _words
+from passmuster.report import (
+    _advice,
+    _changes,
+    _curves,
+    _drift,
+    _evidence,
+    _histogram,
+    _plot,
+    _row,
+    _rows,
+    _strain,
+    _tables,
+    _why,
+    _words,
+)
 from passmuster.report._escape import clean, verbatim
 from passmuster.report._facts import ReportFacts
 from passmuster.report._words import SIGNS, STATUS_SIGNS, Sign, Status
@@ -136,8 +150,8 @@ def _context(facts: ReportFacts, level: Level) -> dict[str, Any]:
         "facts": facts,
         "sign": STATUS_SIGNS[facts.status],
         "verdict": f"{facts.status.value}{muster}",
-        "why": _rows.why(facts),
-        "qualifiers": [_words.first_upper(said) for said in _rows.qualifiers(facts)],
+        "why": _why.why(facts),
+        "qualifiers": [_words.first_upper(said) for said in _why.qualifiers(facts)],
         "gate_counts": _rows.gate_counts(facts) if facts.judgements else "",
         "chips": [
             (SIGNS[outcome], count, advisory)
@@ -145,37 +159,37 @@ def _context(facts: ReportFacts, level: Level) -> dict[str, Any]:
                 (j.outcome, j.mode is not Mode.BLOCKING) for j in facts.judgements
             )
         ],
-        "champion": _rows.champion_name(facts),
-        "policy": _rows.policy_name(facts),
-        "policy_changes": _rows.policy_changes(facts),
-        "off": _rows.turned_off(facts),
-        "promoted": _rows.promoted(facts),
+        "champion": _changes.champion_name(facts),
+        "policy": _changes.policy_name(facts),
+        "policy_changes": _changes.policy_changes(facts),
+        "off": _changes.turned_off(facts),
+        "promoted": _evidence.promoted(facts),
         "steps": _advice.steps(facts),
         "attention": _some([row(j) for j in _rows.attention(facts)[: level.rows]], len(_rows.attention(facts))),
         "comparisons": _some([row(j, plot=True) for j in judged[: level.rows]], len(judged)),
-        "levels": _rows.levels(judged),
+        "levels": _row.levels(judged),
         "left_out": _rows.left_out(facts),
         "slices": _folded([(j, row(j, plot=True, bar=True)) for j in slices[: level.rows]], len(slices)),
         "against": _folded([(j, row(j, plot=True, bar=True)) for j in against[: level.rows]], len(against)),
         "slices_said": _rows.slices_said(facts, "slices"),
         "against_said": _rows.slices_said(facts, "reference::slices"),
-        "slice_levels": _rows.levels([*slices, *against]),
-        "slice_metric": next((_rows.sliced_by(m) for j in (*slices, *against) if (m := _rows.estimate(j))), ""),
+        "slice_levels": _row.levels([*slices, *against]),
+        "slice_metric": next((_row.sliced_by(m) for j in (*slices, *against) if (m := _row.estimate(j))), ""),
         "limits": _some([row(j) for j in _rows.limits(facts)[: level.rows]], len(_rows.limits(facts))),
         "axis": _plot.forest_axis(),
         "figures": _curves.figures(facts),
         "brier": _tables.brier(facts),
         "confusion": _tables.confusion(facts),
         "drift": _folded([(column.worst, _drift_row(column)) for column in drift[: level.rows]], len(drift)),
-        "drift_levels": _rows.levels([column.worst for column in drift]),
+        "drift_levels": _row.levels([column.worst for column in drift]),
         "protected": _some([_protected(entry, level) for entry in protected[: level.columns]], len(protected)),
         "rates": _tables.RATES,
         "gates": _gates(facts, level),
-        "changes": _rows.changes(facts),
-        "changed": _rows.changed_counts(facts),
-        "outputs": _rows.outputs(facts),
-        "evidence": _rows.evidence(facts),
-        "timings": [(name, f"{seconds:,.1f} s") for name, seconds in _rows.timings(facts)],
+        "changes": _changes.changes(facts),
+        "changed": _changes.changed_counts(facts),
+        "outputs": _evidence.outputs(facts),
+        "evidence": _evidence.evidence(facts),
+        "timings": [(name, f"{seconds:,.1f} s") for name, seconds in _evidence.timings(facts)],
         "commit": str(facts.reproduce.get("commit") or ""),
         "judged_on": str(facts.gate.get("judged_on") or ""),
     }
@@ -221,7 +235,7 @@ def _drift_row(column: _drift.Column) -> DriftRow:
     shown, effect = row(worst), _drift.effect(worst)
     units = _strain.units(worst)
     title = f"{column.subject}, {column.side}"
-    said = f"{title}: {effect} {_rows.shown(worst.measurement)}, {shown.sign.word}"
+    said = f"{title}: {effect} {_row.shown(worst.measurement)}, {shown.sign.word}"
     others = [(_drift.effect(other), _drift.value(other)) for other in column.others]
     return DriftRow(
         subject=column.subject,
@@ -259,7 +273,7 @@ def _protected(entry: _tables.Protected, level: Level) -> ProtectedTable:
     groups = [_group(group) for group in entry.groups[: level.rows]]
     return ProtectedTable(
         column=entry.column,
-        rows=[replace(row(j), label=_rows.subject(j).measure) for j in entry.judgements[: level.rows]],
+        rows=[replace(row(j), label=_row.subject(j).measure) for j in entry.judgements[: level.rows]],
         groups=_some(groups, len(entry.groups) + entry.more),
         rates=[name for name in _tables.RATES if any(group.rates[name] for group in groups)],
         small=entry.small,
@@ -321,10 +335,10 @@ def _gates(facts: ReportFacts, level: Level) -> list[GateGroup]:
 
 def row(judgement: Judgement, *, plot: bool = False, bar: bool = False) -> Row:
     """Return what a table shows of one judgement."""
-    m = _rows.estimate(judgement)
-    sides = _rows.sides(judgement)
-    sign, what = SIGNS[judgement.outcome], _rows.subject(judgement)
-    said = f"{what.label}: gain {_rows.shown(judgement.measurement)}, {sign.word}"
+    m = _row.estimate(judgement)
+    sides = _row.sides(judgement)
+    sign, what = SIGNS[judgement.outcome], _row.subject(judgement)
+    said = f"{what.label}: gain {_row.shown(judgement.measurement)}, {sign.word}"
     other, candidate = sides or ("", "")
     return Row(
         label=what.label,
@@ -339,13 +353,13 @@ def row(judgement: Judgement, *, plot: bool = False, bar: bool = False) -> Row:
         gain=_words.rounded(m, m.value, sign=True) if m and sides else "",
         between=_words.interval(m, sign=sides is not None) if m else "",
         value=_words.rounded(m, m.value) if m and not sides else "",
-        limit=_rows.limit(judgement),
-        briefly=_rows.briefly(judgement),
+        limit=_row.limit(judgement),
+        briefly=_row.briefly(judgement),
         reason=judgement.reason,
-        found=_rows.found(judgement),
-        waiver=_rows.waived(judgement),
-        condition=_code(_rows.condition(judgement)),
-        plot=_plot.forest_row(m, _rows.bound(judgement), sign.css, said, bar=bar) if plot and m and sides else None,
+        found=_row.found(judgement),
+        waiver=_row.waived(judgement),
+        condition=_code(_row.condition(judgement)),
+        plot=_plot.forest_row(m, _row.bound(judgement), sign.css, said, bar=bar) if plot and m and sides else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from passmuster.report import _rows
+from passmuster.report import _rows, _why
 from passmuster.report._escape import xml
 from passmuster.report._facts import ReportFacts
 from passmuster.report._words import Status
@@ -36,7 +36,7 @@ def render(facts: ReportFacts) -> str:
 def _unjudged(suites: ET.Element, facts: ReportFacts) -> None:
     suite = ET.SubElement(suites, "testsuite", name="evidence")
     case = ET.SubElement(suite, "testcase", classname="evidence", name=facts.status.value)
-    reasons = _rows.why(facts)
+    reasons = _why.why(facts)
     if facts.status is Status.NOT_REPRODUCIBLE:
         _say(case, "failure", "not reproducible", reasons.text)
     else:

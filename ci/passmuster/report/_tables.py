@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from passmuster.policy import PART
-from passmuster.report import _rows
+from passmuster.report import _read
 from passmuster.report._facts import ReportFacts
 from passmuster.verdict import Judgement, number
 
@@ -89,7 +89,7 @@ def protected(facts: ReportFacts) -> list[Protected]:
 
 
 def _protected(column: str, group: list[Judgement]) -> Protected:
-    details = next((_rows.mapping(j.measurement.details) for j in group if j.measurement.details), {})
+    details = next((_read.mapping(j.measurement.details) for j in group if j.measurement.details), {})
     raw = details.get("groups")
     groups = [found for entry in (raw if isinstance(raw, list) else []) if (found := _group(entry))][:MOST_GROUPS]
     count = details.get("count")
@@ -103,7 +103,7 @@ def _protected(column: str, group: list[Judgement]) -> Protected:
 
 
 def _group(raw: Any) -> Group | None:
-    entry = _rows.mapping(raw)
+    entry = _read.mapping(raw)
     name, rows = entry.get("group"), entry.get("rows")
     if not isinstance(name, str) or type(rows) is not int or rows < 0:
         return None
@@ -111,14 +111,14 @@ def _group(raw: Any) -> Group | None:
 
 
 def _rate(raw: Any) -> Rate | None:
-    if not isinstance(raw, list) or len(raw) != 3 or not all(_rows.is_number(x) and -1 <= x <= 1 for x in raw):
+    if not isinstance(raw, list) or len(raw) != 3 or not all(_read.is_number(x) and -1 <= x <= 1 for x in raw):
         return None
     value, low, high = map(float, raw)
     return Rate(value=value, low=low, high=high) if low <= high else None
 
 
 def _small(details: Mapping[str, Any]) -> str:
-    raw, count = _rows.mapping(details.get("too_small")), details.get("too_small_count")
+    raw, count = _read.mapping(details.get("too_small")), details.get("too_small_count")
     if type(count) is not int or count < 1:
         return ""
     named = [f"{name} ({rows:,})" for name, rows in raw.items() if type(rows) is int][:MOST_SMALL]
@@ -139,12 +139,12 @@ def confusion(facts: ReportFacts) -> Parts | None:
 def _by_model(facts: ReportFacts, gate: str, key: str, names: Mapping[str, str], show: Any) -> Parts | None:
     best: Parts | None = None
     for judgement in facts.judgements:
-        details = _rows.mapping(judgement.measurement.details)
+        details = _read.mapping(judgement.measurement.details)
         if judgement.gate != gate or key not in details:
             continue
-        raw = _rows.mapping(details[key])
-        sides = {model: _rows.mapping(raw.get(model)) for model in _MODELS if model in raw} or {"candidate": raw}
-        known = [side for side in sides.values() if all(_rows.is_number(side.get(name)) for name in names)]
+        raw = _read.mapping(details[key])
+        sides = {model: _read.mapping(raw.get(model)) for model in _MODELS if model in raw} or {"candidate": raw}
+        known = [side for side in sides.values() if all(_read.is_number(side.get(name)) for name in names)]
         if len(known) == len(sides) and (best is None or len(sides) > len(best.models)):
             rows = tuple((said, tuple(show(side[name]) for side in known)) for name, said in names.items())
             best = Parts(models=tuple(sides), rows=rows, about=_threshold(details.get("threshold")))
@@ -152,6 +152,6 @@ def _by_model(facts: ReportFacts, gate: str, key: str, names: Mapping[str, str],
 
 
 def _threshold(raw: Any) -> str:
-    if _rows.is_number(raw):
+    if _read.is_number(raw):
         return f"positive from a probability of {number(float(raw))} on"
     return "as each model predicts" if raw is not None else ""

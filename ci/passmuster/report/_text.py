@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from passmuster.config import Mode
-from passmuster.report import _advice, _plot, _rows, _strain, _words
+from passmuster.report import _advice, _changes, _evidence, _plot, _row, _rows, _strain, _why, _words
 from passmuster.report._escape import clean
 from passmuster.report._facts import ReportFacts
 from passmuster.report._words import SIGNS, STATUS_SIGNS, Status
@@ -47,18 +47,21 @@ def _verdict(facts: ReportFacts) -> Panel:
     style = _STYLES[sign.css]
     muster = " muster" if facts.status in (Status.PASSES, Status.FAILS) else ""
     head = Text(f"{sign.symbol} {clean(facts.model, 100)} {facts.status.value}{muster}", style=style)
-    reasons = _rows.why(facts)
+    reasons = _why.why(facts)
     lines = [Text(f"Why: {clean(reasons.text, 800)}{f' ({reasons.more})' if reasons.more else ''}")]
-    lines += [Text(_words.first_upper(said), style="bold") for said in _rows.qualifiers(facts)]
-    if promoted := _rows.promoted(facts):
+    lines += [Text(_words.first_upper(said), style="bold") for said in _why.qualifiers(facts)]
+    if promoted := _evidence.promoted(facts):
         lines.append(Text(clean(promoted, 300), style="bold"))
     lines += [Text(f"! {clean(line, 300)}") for line in (*facts.problems[1:], *facts.notes)[:MOST]]
-    if changed := _rows.policy_changes(facts):
+    if changed := _changes.policy_changes(facts):
         lines.append(
-            Text(f"! judged by the policy of {clean(_rows.policy_name(facts), 80)}; this commit would change it:")
+            Text(f"! judged by the policy of {clean(_changes.policy_name(facts), 80)}; this commit would change it:")
         )
         lines += [Text(f"    {clean(line, 200)}") for line in changed[:MOST]]
-    if off := _rows.turned_off(facts):
+    if parent := _changes.parent(facts):
+        lines.append(Text(f"! judged by the policy of {clean(parent, 80)}, the first parent, as well; what changed:"))
+        lines += [Text(f"    {clean(line, 200)}") for line in _changes.parent_changes(facts)[:MOST]]
+    if off := _changes.turned_off(facts):
         lines.append(Text(f"! turned off by the policy: {clean(', '.join(off), 300)}"))
     return Panel(Group(head, *lines), box=ROUNDED, border_style=style, padding=(0, 1))
 
@@ -66,8 +69,7 @@ def _verdict(facts: ReportFacts) -> Panel:
 def _comparison(facts: ReportFacts, rows: list[Judgement]) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("", ratio=1, overflow="fold")
-    version = _rows.champion_name(facts)
-    for head in ("champion" if version == "none" else clean(version, 12), "candidate", "gain"):
+    for head in (_other(facts, rows), "candidate", "gain"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     table.add_column("")
@@ -78,22 +80,30 @@ def _comparison(facts: ReportFacts, rows: list[Judgement]) -> Table:
     return table
 
 
+def _other(facts: ReportFacts, rows: list[Judgement]) -> str:
+    """Return what the rows compare with, as a heading."""
+    if not any(_row.compared(judgement) for judgement in rows):
+        return "reference" if any(_row.sides(judgement) for judgement in rows) else ""
+    version = _changes.champion_name(facts)
+    return "champion" if version == "none" else clean(version, 12)
+
+
 def _comparison_row(judgement: Judgement) -> list[Text]:
-    m = _rows.estimate(judgement)
+    m = _row.estimate(judgement)
     if m is None:
         return []
     about = Text(clean(_rows.in_overview(judgement), 80))
-    if (sides := _rows.sides(judgement)) is None:
-        cells = ["", _words.rounded(m, m.value), "", clean(_rows.briefly(judgement), 40)]
+    if (sides := _row.sides(judgement)) is None:
+        cells = ["", _words.rounded(m, m.value), "", clean(_row.briefly(judgement), 40)]
     else:
-        plot = _plot.text(m, _rows.bound(judgement)) if m.interval else ""
+        plot = _plot.text(m, _row.bound(judgement)) if m.interval else ""
         cells = [*sides, _words.rounded(m, m.value, sign=True), plot]
     return [about, *(Text(cell) for cell in cells), _outcome(judgement)]
 
 
 def _outcome(judgement: Judgement) -> Text:
     sign = SIGNS[judgement.outcome]
-    advisory = " (advisory)" if _rows.advises(judgement) else ""
+    advisory = " (advisory)" if _row.advises(judgement) else ""
     return Text(f"{sign.symbol} {sign.word}{advisory}", style=_STYLES[sign.css])
 
 
@@ -125,8 +135,8 @@ def _attention(found: list[Judgement]) -> Group:
     for judgement in found[:MOST]:
         sign = SIGNS[judgement.outcome]
         advisory = "" if judgement.mode is Mode.BLOCKING else " (advisory)"
-        head = f"{sign.symbol} {clean(judgement.gate, 40)} / {clean(_rows.label(judgement), 80)}{advisory}: "
-        said = _rows.waived(judgement)
+        head = f"{sign.symbol} {clean(judgement.gate, 40)} / {clean(_row.label(judgement), 80)}{advisory}: "
+        said = _row.waived(judgement)
         reason = (f"{clean(said, 200)}; " if said else "") + clean(judgement.reason, 300)
         lines.append(Text(head, style=_STYLES[sign.css]).append(reason, style="default"))
     if len(found) > MOST:

@@ -36,7 +36,7 @@ class Sign:
 SIGNS: Mapping[Outcome, Sign] = {
     Outcome.PASS: Sign(symbol="✔", emoji="✅", word="pass", css="pass"),
     Outcome.FAIL: Sign(symbol="✘", emoji="❌", word="fail", css="fail"),
-    Outcome.INCONCLUSIVE: Sign(symbol="?", emoji="❔", word="inconclusive", css="inconclusive"),
+    Outcome.INCONCLUSIVE: Sign(symbol="?", emoji="❓", word="inconclusive", css="inconclusive"),
     Outcome.ERROR: Sign(symbol="!", emoji="❗", word="error", css="error"),
     Outcome.SKIPPED: Sign(symbol="–", emoji="➖", word="skipped", css="skipped"),
     Outcome.WAIVED: Sign(symbol="✎", emoji="✍️", word="waived", css="waived"),
@@ -52,6 +52,7 @@ STATUS_SIGNS: Mapping[Status, Sign] = {
 }
 
 FIRST_MODEL = "first model: nothing was compared"
+NO_ACCESS = "from a fork: not compared with the champion, main will judge that"
 
 _METRICS = {
     "roc_auc_score": "ROC AUC",

@@ -37,8 +37,10 @@ def merged(base: Floats, current: Floats) -> tuple[float, tuple[float, float], f
         return largest_share, (p, q), area
     largest, at, area, before, last = 0, (0, 0), 0.0, 0, min(base[0], current[0])
     for values, in_base, (i, j) in _blocks(base, current):
-        # n·m·(F - G) after each value.
-        difference = np.cumsum(np.where(in_base, m, -n)) + (i * m - j * n)
+        # n·m·(F - G) after each value: of t rows of both samples, c of them the base's, c·m - (t - c)·n.
+        difference = np.cumsum(in_base, dtype=np.int64) * (n + m)
+        difference -= np.arange(1, len(values) + 1) * n
+        difference += i * m - j * n
         height = np.abs(difference)
         with np.errstate(invalid="ignore", over="ignore"):
             steps = values[1:] - values[:-1]

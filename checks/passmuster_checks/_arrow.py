@@ -28,6 +28,16 @@ def from_numpy(values: NDArray[Any]) -> pa.Array:
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
+def number(value: int, kind: pa.DataType) -> pa.Scalar:
+    """Return a whole number as an Arrow scalar of a type of numbers."""
+    return from_numpy(np.array([value], dtype=np.int64)).cast(kind)[0]
+
+
+def missing(kind: pa.DataType) -> pa.Scalar:
+    """Return the missing value of a type."""
+    return pa.nulls(1, kind)[0]
+
+
 def truth(mask: pa.Array) -> NDArray[np.bool_]:
     """Return booleans without missing ones, shape (n,)."""
     return fixed(mask.cast(pa.uint8()), np.uint8, 0).astype(bool)
