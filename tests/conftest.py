@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+#: What the user's environment, or a runner of workflows, says of servers, identities and files to write to.
+_TAKEN_AWAY = ("GIT_", "GITHUB_", "MLFLOW_", "DVC_", "PASSMUSTER_DEMO")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -14,7 +17,7 @@ def _nothing_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> None:
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     if (settings := Path.home() / ".config" / "uv" / "uv.toml").exists():
         os.environ.setdefault("UV_CONFIG_FILE", str(settings))  # where this machine's package index is named
-    for name in [name for name in os.environ if name.startswith(("GIT_", "MLFLOW_", "DVC_", "PASSMUSTER_DEMO"))]:
+    for name in [name for name in os.environ if name.startswith(_TAKEN_AWAY)]:
         del os.environ[name]
     os.environ.update(
         HOME=str(tmp_path_factory.mktemp("home")),
@@ -22,8 +25,7 @@ def _nothing_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> None:
         GIT_CONFIG_NOSYSTEM="1",
         DVC_NO_ANALYTICS="1",
     )
-    for name in ("GITHUB_ACTOR", "GITHUB_ACTIONS", "XDG_CONFIG_HOME"):
-        os.environ.pop(name, None)
+    os.environ.pop("XDG_CONFIG_HOME", None)
 
 
 @pytest.hookimpl(trylast=True)

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from passmuster import _process, environments
+from passmuster import _process, _scoring
 from passmuster.errors import NotMeasured
 
 #: A column of this name tells the rows of a question apart, where it brings no ids of its own.
@@ -22,12 +22,11 @@ _ROW = "passmuster_row"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
-    """A model that can be asked, and its answers on the test rows."""
+class Source:
+    """Which model is asked, and its answers on the test rows."""
 
     directory: Path  #: its MLflow directory
     python: Path  #: of its environment
-    program: Path  #: the scoring program
     task: str
     id: str
     label: str
@@ -35,14 +34,33 @@ class Model:
     answers: Mapping[str, Path]  #: split → predictions, Parquet
     timeout: float  #: seconds for one question
 
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a session of behaviour tests is given."""
+
+    candidate: Source
+    champion: Source | None
+
+
+class Model:
+    """A model that can be asked, and its answers on the test rows."""
+
+    def __init__(self, source: Source, waiting: _scoring.Waiting, folder: Path) -> None:
+        """Take what to ask: a model, by programs that may wait, with questions that are put into a folder.
+
+        The folder must have been there before a program was started: it sees nothing that is made in `/tmp` later.
+        """
+        self._source, self._waiting, self._folder = source, waiting, folder
+
     def data(self, split: str) -> Any:
         """Return the rows of a split as a pandas DataFrame."""
-        return _frame(self.files[split])
+        return _frame(self._source.files[split])
 
     @cached_property
     def predictions(self) -> Any:
         """Its answers on the test rows: a pandas DataFrame of the id, `label`, `prediction`, `proba_<class>`."""
-        return _frame(self.answers["test"])
+        return _frame(self._source.answers["test"])
 
     def predict(self, table: Any) -> Any:
         """Return its answers on `table`, row by row: a pandas DataFrame of `prediction` and `proba_<class>`.
@@ -57,45 +75,30 @@ class Model:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        key, label = self._source.id, self._source.label
         rows = _table(table)
         if not rows.num_rows:
             raise NotMeasured("the model was asked about zero rows")
-        rows = rows.select([name for name in rows.column_names if name not in (self.label, self.id)])
-        rows = rows.append_column(self.id, pa.array(range(rows.num_rows), pa.int64()))
-        with tempfile.TemporaryDirectory(prefix="passmuster-ask-") as folder:
-            question, answer = Path(folder, "question.parquet"), Path(folder, "answer.parquet")
+        rows = rows.select([name for name in rows.column_names if name not in (label, key)])
+        rows = rows.append_column(key, pa.array(range(rows.num_rows), pa.int64()))
+        with tempfile.TemporaryDirectory(prefix="ask-", dir=self._folder) as folder:
+            question = Path(folder, "question.parquet")
             pq.write_table(rows, question)
-            self._run(Path(folder), question, answer)
-            found = _frame(answer)
-        if len(found) != rows.num_rows or found[self.id].tolist() != list(range(rows.num_rows)):
+            found = self._answers(question)
+        if len(found) != rows.num_rows or found[key].tolist() != list(range(rows.num_rows)):
             raise NotMeasured(f"the model gave {len(found):,} answers to {rows.num_rows:,} rows, or in another order")
-        return found.drop(columns=[self.id, "label"], errors="ignore")
+        return found.drop(columns=[key, "label"], errors="ignore")
 
-    def _run(self, folder: Path, question: Path, answer: Path) -> None:
-        request = folder / "request.json"
-        request.write_text(json.dumps(self._request(question, answer)), encoding="utf-8")
-        command = environments.without_network([str(self.python), "-P", str(self.program), str(request)])
-        done = _process.run(command, cwd=folder, env=environments.scrubbed(folder), timeout=self.timeout)
+    def _answers(self, question: Path) -> Any:
+        source = self._source
+        request = {"model": str(source.directory), "task": source.task, "id": source.id, "label": None}
+        files = {question: question}
+        asked = self._waiting.ask(source.python, request, files)
+        done, answer = asked.process.wait(source.timeout), asked.made(files)[question]
         if done.returncode != 0 or not answer.is_file():
             how = "did not answer in time" if done.timed_out else "could not answer"
             raise NotMeasured(f"the model {how}: {_message(done)}")
-
-    def _request(self, question: Path, answer: Path) -> dict[str, Any]:
-        return {
-            "model": str(self.directory),
-            "task": self.task,
-            "id": self.id,
-            "label": None,
-            "files": [{"data": str(question), "out": str(answer)}],
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What a session of behaviour tests is given."""
-
-    candidate: Model
-    champion: Model | None
+        return _frame(answer)
 
 
 def _message(done: _process.Finished) -> str:

@@ -9,7 +9,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from passmuster.gates import Champion, Inputs
 from passmuster.measurement import Assertion, Failure, Measurement, NotApplicable
 from passmuster.verdict import NO_CHAMPION, NOT_COMPARED
 from passmuster_checks import pytest_plugin
-from passmuster_checks._asking import Model, Request
+from passmuster_checks._asking import Request, Source
 from passmuster_checks.environment import LOCK
 
 #: Seconds that are left of the gate's limit to end the tests and tell what was heard of them.
@@ -186,19 +185,15 @@ def _request(inputs: Inputs) -> Request:
     return Request(candidate=_model(inputs, inputs.model, inputs.predictions), champion=theirs)
 
 
-def _model(inputs: Inputs, directory: Path, answers: Mapping[str, Path]) -> Model:
-    found = find_spec("passmuster_serving")
-    if found is None or found.origin is None:
-        raise NotMeasured("the scoring program is not installed; install passmuster again")
+def _model(inputs: Inputs, directory: Path, answers: Mapping[str, Path]) -> Source:
     try:
         python = environments.ensure(directory / LOCK)
     except (PassmusterError, OSError) as exc:
         raise NotMeasured(f"the model's environment is not there: {exc}; run `passmuster score` first") from exc
     config = inputs.config
-    return Model(
+    return Source(
         directory=directory,
         python=python,
-        program=Path(found.origin).with_name("score.py"),
         task=str(config.task),
         id=config.data.id,
         label=config.data.label,

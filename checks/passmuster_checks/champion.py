@@ -11,6 +11,7 @@ from passmuster.errors import NotMeasured
 from passmuster.gates import Inputs
 from passmuster.measurement import Estimate, Failure, Measurement
 from passmuster_checks import _data
+from passmuster_checks._base import on_base
 from passmuster_checks.statistics import Scored, compare
 from passmuster_checks.statistics.ranking import OF_EACH_CLASS
 
@@ -29,10 +30,11 @@ class Champion:
         ours, theirs, left_out = _data.pair(inputs)
         details: dict[str, object] = {"left_out": left_out, "split": _data.TEST}
         level = inputs.config.policy.confidence
-        return [
+        found = [
             self._one(metric, ours.scored, theirs.scored, level, details)
             for metric in inputs.config.gates.champion.rules
         ]
+        return [*found, *on_base(self, inputs, inputs.config.gates.champion.rules)]
 
     def _one(self, metric: str, ours: Scored, theirs: Scored, level: float, details: Mapping[str, Any]) -> Measurement:
         try:

@@ -10,6 +10,7 @@ from passmuster.errors import NotMeasured
 from passmuster.gates import Champion, Inputs
 from passmuster.measurement import Estimate, Failure, Measurement
 from passmuster_checks import _curves, _data
+from passmuster_checks._base import on_base
 from passmuster_checks.statistics import Scored, estimate
 
 
@@ -23,7 +24,8 @@ class Performance:
         """Return an `Estimate` for each metric with a limit; the first carries the curves for the report's plots."""
         scored = _data.candidate(inputs).scored
         found = [self._one(metric, scored, inputs) for metric in inputs.config.gates.performance.limits]
-        return [replace(found[0], details={**found[0].details, "curves": self._curves(inputs, scored)}), *found[1:]]
+        found[0] = replace(found[0], details={**found[0].details, "curves": self._curves(inputs, scored)})
+        return [*found, *on_base(self, inputs, inputs.config.gates.performance.limits)]
 
     def _one(self, metric: str, scored: Scored, inputs: Inputs) -> Measurement:
         try:

@@ -91,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     sub = add("score", _score, "let candidate and champion predict the same rows, each in its own environment")
     _models(sub)
     _commit(sub)
+    sub.add_argument("--base", metavar="REF", help="whose test rows count as well (default: the champion's commit)")
     where = sub.add_mutually_exclusive_group()
     where.add_argument("--supplied", action="store_true", help="take the champion that `fetch` brought; ask no MLflow")
     where.add_argument("--no-access", action="store_true", help="the champion is out of reach, as from a fork")
@@ -410,7 +411,8 @@ def _score(args: argparse.Namespace) -> ExitCode:
                 # What was supplied has no way to the remote: the tags in this clone, and the folder, must agree.
                 champion = Ledger.of(root, config).read(offline=args.supplied).champion
                 source = promote.champion_source(root, config, champion, supplied=args.supplied, progress=talk)
-            found = score.score(root, config, commit=commit, champion=source, progress=talk)
+            base = _repository().commit(args.base) if args.base else None
+            found = score.score(root, config, commit=commit, base=base, champion=source, progress=talk)
         for split, entry in found.body["candidate"]["predictions"].items():
             _out(f"{config.name}: {split}, {entry['rows']:,} rows: .passmuster/{config.name}/{entry['path']}")
         _out(f"{config.name}: champion: {found.body['champion']['state']}")
@@ -426,6 +428,7 @@ def _gate(args: argparse.Namespace) -> ExitCode:
     if args.informative and (args.only or not args.policy_ref):
         raise UsageError("--informative goes with --policy-ref, and not with --only")
     root, configs, commit = _candidates(args)
+    together: list[ReportFacts] = []
 
     def one(config: ModelConfig) -> ExitCode:
         if not (args.policy_ref or commit) and _repository().run("status", "--porcelain", "--", str(config.path)):
@@ -444,10 +447,11 @@ def _gate(args: argparse.Namespace) -> ExitCode:
             )
         # Of some gates alone, or for information, what stands in the folder is another verdict: the whole one.
         partly = bool(args.only) or args.informative
-        _print_facts(report.part(judged) if partly else report.facts(root / ".passmuster" / config.name), args.format)
+        told = report.part(judged) if partly else report.facts(root / ".passmuster" / config.name)
+        _print_facts(told, args.format, together if len(configs) > 1 else None)
         return ExitCode.OK if args.informative else ExitCode(judged.body["code"])
 
-    return _each(configs, one)
+    return _printed(_each(configs, one), together)
 
 
 def _report(args: argparse.Namespace) -> ExitCode:
@@ -459,10 +463,11 @@ def _report(args: argparse.Namespace) -> ExitCode:
     if args.run or args.pull_request or args.dry_run:
         raise UsageError("--run, --pull-request and --dry-run are for `passmuster report post`")
     root, configs = _here(args)
+    together: list[ReportFacts] = []
 
     def one(config: ModelConfig) -> ExitCode:
         for name in args.format or ():
-            _print_report(root, config.name, name)
+            _print_report(root, config.name, name, together if len(configs) > 1 else None)
         if not args.format:
             with talking() as talk:
                 written = report.report(root, config, progress=talk)
@@ -470,7 +475,7 @@ def _report(args: argparse.Namespace) -> ExitCode:
                 _out(str(path.relative_to(root)))
         return ExitCode.OK
 
-    return _each(configs, one)
+    return _printed(_each(configs, one), together)
 
 
 def _post(args: argparse.Namespace) -> ExitCode:
@@ -497,20 +502,32 @@ def _post(args: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-def _print_report(root: Path, model: str, name: str) -> None:
+def _print_report(root: Path, model: str, name: str, together: list[ReportFacts] | None = None) -> None:
     from passmuster import report
 
-    _print_facts(report.facts(root / ".passmuster" / model), name)
+    _print_facts(report.facts(root / ".passmuster" / model), name, together)
 
 
-def _print_facts(found: ReportFacts, name: str) -> None:
+def _print_facts(found: ReportFacts, name: str, together: list[ReportFacts] | None = None) -> None:
+    """Print a report; where JSON of several models is asked for, keep it, so that all are one document."""
     from passmuster import report
     from passmuster._console import stdout
 
-    if name == "text":
+    if name == "json" and together is not None:
+        together.append(found)
+    elif name == "text":
         report.text(found, stdout())
     else:
         sys.stdout.write(report.FORMATS[name][1](found))
+
+
+def _printed(code: ExitCode, together: Sequence[ReportFacts]) -> ExitCode:
+    """Print what was kept as one JSON array, and return `code`."""
+    from passmuster import report
+
+    if together:
+        _json([report.to_json(found) for found in together])
+    return code
 
 
 def _fetch(args: argparse.Namespace) -> ExitCode:

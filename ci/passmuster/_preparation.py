@@ -105,9 +105,10 @@ def prepare(
         if not old.data.prepare:
             raise NotMeasured(f"the champion's config names no data.prepare stages ({old.path} at {champion[:12]})")
         with repository.worktree(champion) as tree, tempfile.TemporaryDirectory(prefix="passmuster-dvc-") as private:
-            tables = _run(root, repository, old, candidate, lock, tree, Path(private), progress)
+            run(root, old, candidate, lock, tree, Path(private), progress)
+            tables = _tables(tree, old)
     except (UsageError, _dvc.DataMissing) as exc:
-        raise NotMeasured(f"the champion's own preparation can't be run: {exc}") from exc
+        raise NotMeasured(f"the model's own preparation can't be run: {exc}") from exc
     rows = _merged(tables, old.data.id)
     return {split: _split(rows, old, config, path, to / f"{split}.parquet") for split, path in splits.items()}
 
@@ -119,19 +120,18 @@ def _config_at(repository: Repository, commit: str, name: str) -> ModelConfig:
     return found
 
 
-def _run(
-    root: Path,
-    repository: Repository,
-    old: ModelConfig,
-    candidate: str,
-    lock: Path,
-    tree: Path,
-    private: Path,
-    progress: Progress,
-) -> list[pa.Table]:
-    """Run the stages on the candidate's raw data; the answer is what they make, one table for each split."""
+def run(
+    root: Path, old: ModelConfig, candidate: str, lock: Path, tree: Path, private: Path, progress: Progress
+) -> None:
+    """Run the stages `data.prepare` of `old` in its worktree `tree`, on the raw data of the commit `candidate`.
+
+    Raises:
+        NotMeasured: the stages fail on this raw data, or it is not there.
+        DataMissing: neither the local cache nor a remote has it.
+    """
+    repository = Repository(root)
     sources = _replace_raw_data(repository, _dvc.closure(tree, old.data.prepare, private), candidate, tree)
-    progress.step("preparing the candidate's raw data as the champion's commit does")
+    progress.step(f"preparing the raw data of {candidate[:12]} as another commit does")
     _dvc.bring(tree, sources, _dvc.supply(root), private)
     closure = _dvc.closure(tree, old.data.prepare, private / "again")
     for path in closure.outs:
@@ -141,12 +141,16 @@ def _run(
     done = _dvc.run(tree, closure.stages, python, private, timeout=old.pipeline.timeout, progress=progress)
     if done.returncode != 0:
         said = done.last_lines().replace(str(tree), ".")
-        raise NotMeasured(f"the champion's own preparation failed on the candidate's raw data:\n{said}")
+        raise NotMeasured(f"the model's own preparation failed on the raw data of {candidate[:12]}:\n{said}")
+
+
+def _tables(tree: Path, old: ModelConfig) -> list[pa.Table]:
+    """Return what the stages made, one table for each split."""
     files = [path for path in (old.data.train, old.data.test, old.data.reference) if path is not None]
     try:
         return [comparison.read_table(tree / path) for path in files]
     except ValueError as exc:
-        raise NotMeasured(f"what the champion's own preparation made can't be read: {exc}") from exc
+        raise NotMeasured(f"what the model's own preparation made can't be read: {exc}") from exc
 
 
 def _replace_raw_data(repository: Repository, closure: _dvc.Closure, candidate: str, tree: Path) -> list[str]:
@@ -155,7 +159,7 @@ def _replace_raw_data(repository: Repository, closure: _dvc.Closure, candidate: 
     theirs = _recipe.raw_in_git(Tree.at(repository, candidate).paths, closure)
     own = _recipe.raw_in_git(Tree.at(Repository(tree), "HEAD").paths, closure)
     if not tracked and not own:
-        raise NotMeasured("the champion's own preparation reads no raw data that could be taken from the candidate")
+        raise NotMeasured("the model's own preparation reads no raw data that could be taken from the other commit")
     if gone := [path for path in own if path in closure.raw and path not in theirs]:
         raise NotMeasured(f"raw data that the champion reads is not in the candidate's commit: {', '.join(gone)}")
     for path in own:
@@ -175,11 +179,11 @@ def _merged(tables: list[pa.Table], key: str) -> pa.Table:
     import pyarrow as pa
 
     if any(key not in table.column_names for table in tables):
-        raise NotMeasured(f"the champion's own preparation makes no column {key!r}")
+        raise NotMeasured(f"the model's own preparation makes no column {key!r}")
     try:
         rows = pa.concat_tables([table.unify_dictionaries() for table in tables], promote_options="permissive")
     except pa.ArrowException as exc:
-        raise NotMeasured(f"the splits that the champion's own preparation makes differ in columns: {exc}") from exc
+        raise NotMeasured(f"the splits that the model's own preparation makes differ in columns: {exc}") from exc
     numbered = pa.table({"id": rows.column(key), "row": pa.array(range(rows.num_rows), pa.int64())})
     first = numbered.group_by("id").aggregate([("row", "min")]).column("row_min")
     return rows.take(first)
@@ -198,7 +202,7 @@ def _split(rows: pa.Table, old: ModelConfig, new: ModelConfig, data: Path, out: 
     except pa.ArrowException as exc:
         raise NotMeasured(f"the champion's ids and the candidate's are of different types: {exc}") from exc
     if places.null_count:
-        raise NotMeasured(f"the champion's own preparation lacks {places.null_count} of {len(ids)} rows of {out.stem}")
+        raise NotMeasured(f"the model's own preparation lacks {places.null_count} of {len(ids)} rows of {out.stem}")
     _check_labels(rows, places, old, truth, new, out.stem)
     features = rows.drop_columns([name for name in {old.data.id, old.data.label} if name in rows.column_names])
     if clash := {new.data.id, new.data.label} & set(features.column_names):
@@ -215,15 +219,13 @@ def _check_labels(
 ) -> None:
     """Refuse a row that has another label: the champion answers another question, which no comparison makes fair."""
     if old.data.label not in rows.column_names:
-        raise NotMeasured(
-            f"the champion's own preparation makes no label {old.data.label!r}, so labels can't be compared"
-        )
+        raise NotMeasured(f"the model's own preparation makes no label {old.data.label!r}, so labels can't be compared")
     own = rows.column(old.data.label).take(places)
-    differ = _differ(own, truth.column(new.data.label), rtol=_LABELS)
-    if differ.any():
-        first = truth.column(new.data.id)[int(differ.argmax())]
+    others = differ(own, truth.column(new.data.label), rtol=_LABELS)
+    if others.any():
+        first = truth.column(new.data.id)[int(others.argmax())]
         raise NotMeasured(
-            f"{int(differ.sum())} of {len(differ)} rows of {split} get another label from the champion's own "
+            f"{int(others.sum())} of {len(others)} rows of {split} get another label from the model's own "
             f"preparation (first {new.data.id} {str(first)[:80]}): what is predicted has changed, so the two "
             "models can't be compared; undo that, or let a person waive what compares them"
         )
@@ -236,10 +238,10 @@ def same(one: Path, other: Path) -> bool:
     a, b = pq.ParquetFile(one).read(), pq.ParquetFile(other).read()
     if sorted(a.column_names) != sorted(b.column_names) or a.num_rows != b.num_rows:
         return False
-    return not any(_differ(a.column(name), b.column(name)).any() for name in a.column_names)
+    return not any(differ(a.column(name), b.column(name)).any() for name in a.column_names)
 
 
-def _differ(one: pa.ChunkedArray, other: pa.ChunkedArray, *, rtol: float = 0.0) -> NDArray[np.bool_]:
+def differ(one: pa.ChunkedArray, other: pa.ChunkedArray, *, rtol: float = 0.0) -> NDArray[np.bool_]:
     """Return for each row whether the values differ; what can't be compared differs, two missing values don't."""
     import numpy as np
     import pyarrow as pa

@@ -14,13 +14,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from passmuster import _ruling, digest, measurement, policy, record, verdict
+from passmuster import _base_rows, _ruling, digest, measurement, policy, record, verdict
 from passmuster import config as configs
+from passmuster._base_gates import BaseRows
 from passmuster._git import Repository
 from passmuster.config import ModelConfig
 from passmuster.errors import RaceLost, Refused
 from passmuster.events import Promotion
 from passmuster.ledger import Ledger
+from passmuster.policy import Policy
 from passmuster.record import Record
 from passmuster.report import ReportFacts, facts
 
@@ -88,7 +90,7 @@ def believed(folder: Path, about: Known) -> ReportFacts:
         _check_champion(folder, found, about)
         if found["gate"] is not None:
             _check_policy(found["gate"], about)
-            _judge_again(found["gate"], about, no_access=_out_of_reach(found["score"], about))
+            _judge_again(found["gate"], found["score"], about)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as exc:
         raise Refused(f"the records lack what their steps always write: {type(exc).__name__}: {exc}"[:500]) from exc
     return facts(folder)
@@ -200,12 +202,28 @@ def _check_policy(gate: Record, about: Known) -> None:
         raise Refused(f"it was judged by other gates or tests than {about.base[:10]} has: {', '.join(other)[:200]}")
 
 
-def _judge_again(gate: Record, about: Known, *, no_access: bool) -> None:
+def _rules(rows: Mapping[str, Any], score: Record | None, about: Known) -> Policy:
+    """Return the base's policy, which asks for answers on the base's test rows too, where the candidate's are others.
+
+    That they are the same is said by the pull request's run; but it must be said, and of the base.
+    """
+    said = None if score is None else score.body["base"]
+    known = said is not None and (said["commit"], said["state"]) == (about.base, rows["state"])
+    if rows["commit"] != about.base or not (known or rows["state"] == _base_rows.UNKNOWN):
+        raise Refused(f"it does not say whether the test rows are those of {about.base[:10]}")
+    rules = policy.from_config(about.config)
+    if rows["state"] == _base_rows.SAME:
+        return rules
+    scored = score is not None and score.body["champion"]["state"] == "scored"
+    return BaseRows(commit=about.base).asked_of(rules, compared=scored)
+
+
+def _judge_again(gate: Record, score: Record | None, about: Known) -> None:
     """Judge the measurements once more, as of the day that the record names and as of today."""
-    body = gate.body
+    body, no_access = gate.body, _out_of_reach(score, about)
     measured = [measurement.from_json(item) for item in body["measurements"]]
     judged_on = date.fromisoformat(body["judged_on"])
-    rules = policy.from_config(about.config)
+    rules = _rules(body["test_rows"], score, about)
     compared = about.champion is not None and not no_access
     said = {key: body[key] for key in ("decision", "code", "compared", "judgements")}
     again, now = (

@@ -99,7 +99,10 @@ class Waiting:
             UsageError: the lock does not install.
             Unavailable: the package index did not answer.
         """
-        python = environments.ensure(lock)
+        self.start_in(environments.ensure(lock))
+
+    def start_in(self, python: Path) -> None:
+        """Start one in the environment of `python`; after the `with` block, nothing."""
         with self._lock:
             if not self._over:
                 self._held.append(self._ends.enter_context(_started(python)))
@@ -119,6 +122,10 @@ class Waiting:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End them all."""
         with self._lock:
             self._over = True
             self._ends.close()

@@ -38,7 +38,7 @@ def fetch(root: Path, model: str, *, commit: str, base: str | None = None, progr
         root: the checkout; its own config says where the champion is, its DVC settings where the data is.
         model: the model's name.
         commit: what will be re-run.
-        base: the commit whose test rows count too; its data is brought as well.
+        base: the commit whose test rows count too, its data is brought as well; not given: the champion's.
         progress: told what is going on.
 
     Raises:
@@ -54,8 +54,8 @@ def fetch(root: Path, model: str, *, commit: str, base: str | None = None, progr
     champion = _champion(root, ours or theirs, progress)
     progress.step(f"{model}: bringing the data of {commit[:12]}")
     hashes = set(_needed(repository, commit, theirs))
-    if base is not None and (before := configs.load_at(repository, base, only=[model]).get(model)):
-        hashes |= set(_needed(repository, base, before))
+    if rows_of := base or (champion.commit if champion else None):
+        hashes |= _of_base(repository, rows_of, model, progress)
     given = _dvc.supply(root)
     brought = _dvc_objects.bring(hashes, given, given.cache or root / ".dvc" / "cache")
     folder = workspace.folder(root, model)
@@ -70,6 +70,16 @@ def _champion(root: Path, config: ModelConfig, progress: Progress) -> Promotion 
     if promote.champion_source(root, config, champion, progress=progress) is None:
         shutil.rmtree(workspace.folder(root, config.name) / "champion", ignore_errors=True)
     return champion
+
+
+def _of_base(repository: Repository, commit: str, model: str, progress: Progress) -> set[str]:
+    """Return the hashes that the commit whose rows count too needs; that it can't be read is no reason to stop here."""
+    try:
+        config = configs.load_at(repository, commit, only=[model]).get(model)
+        return set(_needed(repository, commit, config)) if config else set()
+    except UsageError as exc:
+        progress.step(f"{model}: the data of {commit[:12]} can't be brought: {exc}")
+        return set()
 
 
 def _needed(repository: Repository, commit: str, config: ModelConfig) -> Iterator[str]:

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from passmuster import _gate_process, _profile, _ruling, digest, engines, environments, record, verdict, workspace
+from passmuster._base_gates import FILES as _FILES
+from passmuster._base_gates import BaseRows
 from passmuster._gate_process import Group
 from passmuster._gate_worker import Asked
 from passmuster._ruling import Ruling
@@ -92,7 +94,8 @@ def gate(
     evidence = _Evidence.read(folder, fork=fork)
     evidence.check_commit(commit)
     ruling = _ruling.given(root, config, policy_ref)
-    bench = _Bench(root, evidence, engine, today or datetime.now(UTC).date(), progress)
+    rows = None if only or informative else evidence.base_rows(ruling.commit)
+    bench = _Bench(root, evidence, engine, today or datetime.now(UTC).date(), rows, progress)
     other = None
     if not only:
         step = INFORMATIVE if informative else "gate"
@@ -162,23 +165,30 @@ class _Bench:
     evidence: _Evidence
     engine: str
     day: date
+    rows: BaseRows | None  #: None: no other rows count
     progress: Progress
 
     def judge(self, ruling: Ruling, only: Sequence[str] = ()) -> _Judged:
         """Measure by the gates of a policy, and judge."""
         policy = _chosen(from_config(ruling.config), only)
+        if self.rows is not None:
+            policy = self.rows.asked_of(policy, compared=self.evidence.champion["state"] == "scored")
         judged_at = None if only else self.evidence.commit
         scratch = Path(tempfile.mkdtemp(prefix="passmuster-gates-"))
         try:
             with _ruling.checkout(self.root, ruling, judged_at) as root:
                 code = _ruling.code(root, ruling.config)
                 inputs = replace(self.evidence.inputs(ruling.config, root, scratch), engine=self.engine)
+                if self.rows is not None:
+                    inputs = self.rows.beside(inputs)
                 measurements = _measure(policy, inputs, scratch, self.progress)
             profile = _reference_profile(measurements, scratch)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         if isinstance(profile, Failure):
             measurements.append(profile)
+        if self.rows is not None:
+            measurements += self.rows.failures(policy, measurements)
         return _Judged(
             ruling=ruling,
             policy=policy,
@@ -248,6 +258,38 @@ class _Evidence:
         state: Mapping[str, Any] = self.scored.body["champion"]
         return state
 
+    def base_rows(self, commit: str | None) -> BaseRows | None:
+        """Return the rows that count as well: of the policy's commit, else of the champion's; None: none do.
+
+        That the rows are the same must have been said, of the commit that rules; silence is not "the same".
+        """
+        if commit is None and self.champion["state"] == "scored":
+            commit = str(self.champion.get("commit"))
+        if commit is None:
+            return None
+        told = self.scored.body.get("base")
+        if not isinstance(told, Mapping) or told.get("commit") != commit:
+            message = (
+                f"whether the test rows are those of {commit[:12]} was not looked at; run `passmuster score --base` "
+                "with the commit whose policy judges"
+            )
+            return BaseRows(commit=commit, message=message)
+        match told.get("state"):
+            case "same":
+                return None
+            case "others" if self._base_files().keys() >= self._asked_of_base():
+                paths = {key: self._path(said["path"]).absolute() for key, said in self._base_files().items()}
+                return BaseRows(commit=commit, files=paths)
+            case _:
+                return BaseRows(commit=commit, message=str(told.get("message") or "the base's test rows are not known"))
+
+    def _asked_of_base(self) -> set[str]:
+        return {"data", "candidate", *(("champion",) if self.champion["state"] == "scored" else ())}
+
+    def _base_files(self) -> dict[str, Mapping[str, Any]]:
+        told = self.scored.body.get("base") or {}
+        return {key: told[key] for key in _FILES if told.get(key)}
+
     @property
     def no_access(self) -> bool:
         """Whether the champion is out of reach, and may be."""
@@ -269,6 +311,7 @@ class _Evidence:
             raise Refused(f"{self.folder / 'model'} is not the model that was re-run and scored")
         self._files(self.reproduced.body["data"])
         self._files(candidate["predictions"])
+        self._files(self._base_files())
         if self.champion["state"] == "scored":
             self._files(self.champion["predictions"])
             self._files(self.champion.get("leave_out") or {})
@@ -470,11 +513,19 @@ def _record(evidence: _Evidence, judged: _Judged, also: _Judged | None, bench: _
             "also": None if also is None else _also(also),
             "isolation": environments.isolation(network=False).to_json(),
             "engine": bench.engine,
+            "test_rows": _told_of_rows(evidence.scored.body.get("base"), bench.rows),
             "judged_on": bench.day.isoformat(),
             "profile": None,
         },
         context={"finished": datetime.now(UTC).isoformat(timespec="seconds")},
     )
+
+
+def _told_of_rows(told: Any, rows: BaseRows | None) -> dict[str, Any] | None:
+    """Return what a record says of the test rows, without files; None: no other commit's rows count."""
+    if rows is not None and rows.message:
+        return {"commit": rows.commit, "state": "unknown", "message": rows.message}
+    return {key: value for key, value in told.items() if key not in _FILES} if isinstance(told, Mapping) else None
 
 
 def _together(*verdicts: verdict.Verdict) -> dict[str, Any]:

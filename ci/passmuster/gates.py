@@ -59,6 +59,7 @@ class Inputs:
     false_alarms: float = 0.0  #: this gate's share of the policy's budget
     options: Mapping[str, Any] = field(default_factory=dict)  #: a user gate's own options
     engine: str = "local"  #: who measures the columns of data files: one of `passmuster.engines.ENGINES`
+    base: Inputs | None = None  #: the same on the test rows of the commit that rules, as split "test", if they differ
 
 
 @runtime_checkable

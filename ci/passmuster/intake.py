@@ -120,11 +120,7 @@ def of_records(github: Api, root: Path, models: Sequence[str], number: int | Non
         Refused: the records are of several commits, or not of this pull request.
     """
     told = tuple(facts(workspace.folder(root, model)) for model in models)
-    commits = {str(commit) for one in told for body in (one.gate, one.reproduce) if (commit := body.get("commit"))}
-    if len(commits) != 1 or not _SHA.fullmatch(commit := commits.pop()):
-        raise Refused(
-            "the records that are here are not of one commit; run the steps again, for all models at one commit"
-        )
+    commit = _one_commit(told)
     parents = github.commit(commit).parents
     heads = {commit, *parents[1:2]}
     if number is None:
@@ -137,11 +133,21 @@ def of_records(github: Api, root: Path, models: Sequence[str], number: int | Non
             f"the records are of commit {commit[:12]}, but the head of #{pull.number} is {pull.head_sha[:12]}"
         )
     return Posting(
-        pull_request=pull and _target(github, pull, told, parents),
-        revision=_own_revision(pull.head_sha if pull else commit),
+        pull_request=None if pull is None else _target(github, pull, told, parents),
+        revision=_own_revision(commit if pull is None else pull.head_sha),
         models=told,
         claimed=conclude.CLAIMED,
     )
+
+
+def _one_commit(told: Sequence[ReportFacts]) -> str:
+    """Return the commit that all records are of."""
+    bodies = [body for one in told for body in (one.gate, one.reproduce)]
+    commits = {str(body["commit"]) for body in bodies if body.get("commit")}
+    commit = commits.pop() if len(commits) == 1 else ""
+    if not _SHA.fullmatch(commit):
+        raise Refused("the records that are here are not of one commit; run the steps again, all models at one commit")
+    return commit
 
 
 def _target(github: Api, pull: Pull, told: Sequence[ReportFacts], parents: Sequence[str]) -> PullRequest:

@@ -12,10 +12,12 @@ run, since a pull request's own workflow may write as the same author.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from passmuster._console import harmless
 from passmuster.errors import PassmusterError, Unavailable
 from passmuster.github import actions
 from passmuster.github.client import MOST_ANNOTATIONS
@@ -104,6 +106,8 @@ def publish(
     """Post the texts of a report, as `post` does."""
     if dry_run:
         print(marked(revision, texts.body("")) if target else texts.summary)  # noqa: T201  data
+        remarks = f"{len(texts.annotations)} annotations"
+        print(harmless(f"{CHECK}: {texts.conclusion}, {texts.title}; {remarks}"), file=sys.stderr)  # noqa: T201  talk
         return Posted(comment=None, check_run=None)
     if target is None or actions.in_actions():
         actions.summary(texts.summary)  # before anything can fail
@@ -118,7 +122,8 @@ def publish(
             actions.summary(texts.summary)
         _log(texts)
         reasons = "\n".join(dict.fromkeys(str(failure) for failure in failures))
-        raise Unavailable(f"the report could not be posted; it is in the job's summary\n{reasons}")
+        where = "is in the job's summary" if actions.in_actions() else "was printed"
+        raise Unavailable(f"the report could not be posted; it {where}\n{reasons}")
     return Posted(comment=comment, check_run=check)
 
 
@@ -176,12 +181,20 @@ class _Reporter:
         self._target = target
         self._revision = revision
         self._texts = texts
-        self._author: str | None = None
+        self._asked = False
+        self._user: str | None = None
+        self._author: str | None = None  #: whom our comments are by
         self._real = {revision: True}
         self._before: str | None = None
 
     def check(self) -> int | None:
-        """Leave a check run with the whole report; where a newer one stands on the commit, none."""
+        """Leave a check run with the whole report; where a newer one stands on the commit, none.
+
+        Only apps may make check runs, a job's token among them; a user's may not, whatever its permissions.
+        """
+        if self._login() is not None:
+            actions.notice("no check run is made: GitHub lets apps do that, and this is a user's token", title=CHECK)
+            return None
         found = self._checks(self._revision.head)
         if any(revision > self._revision for revision in found):
             return None
@@ -309,9 +322,15 @@ class _Reporter:
     def _ours(self) -> list[Comment]:
         """Return our comments, oldest first."""
         if self._author is None:
-            self._author = self._github.me() or BOT
+            self._author = self._login() or BOT
         found = self._github.comments(self._target.number)
         return [one for one in found if one.author == self._author and revision_of(one.body)]
+
+    def _login(self) -> str | None:
+        """Return the login of the user that the token is of, None for an app's."""
+        if not self._asked:
+            self._user, self._asked = self._github.me(), True
+        return self._user
 
     def _believed(self, claimed: Revision | None) -> Revision | None:
         """Return a revision that is older than ours, or whose run GitHub knows as one of the same workflow."""

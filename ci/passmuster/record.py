@@ -122,7 +122,7 @@ def parse(text: str, schema: str, *, version: int = 1, origin: str = "record") -
     record = Record(schema=schema, version=version, inputs=raw["inputs"], body=raw["body"], context=raw["context"])
     try:
         actual = record.digest
-    except (UnicodeEncodeError, RecursionError) as exc:
+    except (ValueError, RecursionError) as exc:  # text that is no Unicode, a number that no JSON holds
         raise Refused(f"{origin} is not a record: {exc}") from exc
     if actual != raw["digest"]:
         raise Refused(f"{origin} was altered: it says {raw['digest']}, its content has {actual}")

@@ -12,7 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from passmuster import __version__, _preparation, _profile, _scoring, digest, environments, record, reproduce
+from passmuster import (
+    __version__,
+    _base_rows,
+    _preparation,
+    _profile,
+    _recipe,
+    _scoring,
+    digest,
+    environments,
+    record,
+    reproduce,
+)
+from passmuster._git import Repository
 from passmuster.config import ModelConfig
 from passmuster.errors import NotMeasured, NotReproducible, Refused, UsageError
 from passmuster.progress import Progress
@@ -50,6 +62,7 @@ def score(
     config: ModelConfig,
     *,
     commit: str | None = None,
+    base: str | None = None,
     champion: ChampionSource | NoAccess | None,
     waiting: _scoring.Waiting | None = None,
     progress: Progress,
@@ -64,6 +77,7 @@ def score(
         root: the user's checkout.
         config: the model's.
         commit: the commit that must have been re-run; not given: whichever was.
+        base: the commit whose test rows count as well, where the candidate's are others; not given: the champion's.
         champion: None only where there really is none.
         waiting: scoring programs that were started ahead; without them, each is started when it is needed.
         progress: told what is going on.
@@ -86,7 +100,18 @@ def score(
     reproduce.verify_files(target, found)
     record.begin(target, "score")
     with _scoring.Waiting() as own:
-        return _Scoring(root, config, target, found, waiting or own, progress).record(champion)
+        return _Scoring(root, config, target, found, waiting or own, progress).record(champion, base)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """Rows that the champion is asked, and how they were made."""
+
+    config: ModelConfig
+    commit: str
+    lock: Path
+    made: Mapping[str, str | None]  #: path of each output of the pipeline → its hash
+    data: Mapping[str, Path]
 
 
 class _Scoring:
@@ -106,7 +131,7 @@ class _Scoring:
         self.data = {split: target / item["path"] for split, item in found.body["data"].items()}
         self.isolation = dict.fromkeys(environments.Isolation().to_json(), True)
 
-    def record(self, champion: ChampionSource | NoAccess | None) -> Record:
+    def record(self, champion: ChampionSource | NoAccess | None, base: str | None) -> Record:
         """Score both, and write the record."""
         began = time.time()
         _empty(self.target / "predictions")
@@ -116,7 +141,8 @@ class _Scoring:
         body = {
             "model": self.config.name,
             "candidate": {"digest": model_digest, "predictions": predictions},
-            "champion": self._champion(champion),
+            "champion": (said := self._champion(champion)),
+            "base": self._base(champion, base, compared=said["state"] == "scored"),
             "isolated": self.isolation["network"],
             "isolation": self.isolation,
         }
@@ -192,9 +218,28 @@ class _Scoring:
 
     def _champions_answers(self, model: Path, source: ChampionSource) -> tuple[dict[str, Any], str]:
         """Return the predictions, and why the champion's own preparation was needed; empty where it was not."""
-        if not (why := self._otherwise_prepared(model, source)):
+        asked = _Asked(
+            config=self.config,
+            commit=self.commit,
+            lock=self.target / "model" / _scoring.LOCK,
+            made=self._made(),
+            data=self.data,
+        )
+        return self._asked(model, source, asked)
+
+    def _asked(self, model: Path, source: ChampionSource, asked: _Asked) -> tuple[dict[str, Any], str]:
+        """Return the champion's predictions on other rows than its own, and why its own preparation was needed."""
+        why = _preparation.difference(
+            self.root,
+            asked.config,
+            champion=source.commit,
+            candidate=asked.commit,
+            locks=(model / _scoring.LOCK, asked.lock),
+            made=asked.made,
+        )
+        if not why:
             try:
-                return self._predictions(model, source.digest, self.data, "champion"), ""
+                return self._predictions(model, source.digest, asked.data, "champion"), ""
             except _scoring.CannotTakeColumns as exc:
                 why = f"the champion can't take the candidate's columns: {exc}"
         self.progress.step(f"{self.config.name}: {why.splitlines()[0]}")
@@ -203,33 +248,88 @@ class _Scoring:
             try:
                 made = _preparation.prepare(
                     self.root,
-                    self.config,
+                    asked.config,
                     champion=source.commit,
-                    candidate=str(self.found.body["commit"]),
+                    candidate=asked.commit,
                     lock=model / _scoring.LOCK,
-                    splits=self.data,
+                    splits=asked.data,
                     to=Path(folder),
                     progress=self.progress,
                 )
                 # The candidate's own files where they are the same: known predictions serve again.
                 data = {
                     split: path if _preparation.same(made[split], path) else made[split]
-                    for split, path in self.data.items()
+                    for split, path in asked.data.items()
                 }
-                return self._predictions(model, source.digest, data, "champion"), "" if data == self.data else why
+                return self._predictions(model, source.digest, data, "champion"), "" if data == asked.data else why
             except NotMeasured as exc:
                 raise NotMeasured(f"{why}\n{exc}") from exc
 
-    def _otherwise_prepared(self, model: Path, source: ChampionSource) -> str:
-        outputs = self.found.body.get("outputs", ())
-        return _preparation.difference(
-            self.root,
-            self.config,
-            champion=source.commit,
-            candidate=str(self.found.body["commit"]),
-            locks=(model / _scoring.LOCK, self.target / "model" / _scoring.LOCK),
-            made={str(output["path"]): output["actual"] for output in outputs},
+    @property
+    def commit(self) -> str:
+        """The candidate's commit."""
+        return str(self.found.body["commit"])
+
+    def _made(self) -> dict[str, str | None]:
+        """Return path of each output of the candidate's pipeline → its hash."""
+        return {str(output["path"]): output["actual"] for output in self.found.body.get("outputs", ())}
+
+    # The base's test rows
+
+    def _base(
+        self, champion: ChampionSource | NoAccess | None, base: str | None, *, compared: bool
+    ) -> dict[str, Any] | None:
+        """Return what the record says of the base's test rows; None: no commit rules, so there are no such rows."""
+        if base is None and isinstance(champion, ChampionSource):
+            base = champion.commit
+        if base is None:
+            return None
+        with tempfile.TemporaryDirectory(dir=self.target, prefix=".base-") as folder:
+            found = _base_rows.find(
+                self.root,
+                self.config,
+                base=base,
+                candidate=self.commit,
+                data=self.data,
+                made=self._made(),
+                lock=self.target / "model" / _scoring.LOCK,
+                to=Path(folder),
+                progress=self.progress,
+            )
+            if found.rows is None:
+                return dict(found.told)
+            try:
+                return {**found.told, **self._on_base(found.rows, champion if compared else None)}
+            except (NotMeasured, UsageError) as exc:
+                return dict(_base_rows.unknown(base, f"on the test rows of {base[:12]}: {exc}").told)
+
+    def _on_base(self, rows: _base_rows.Rows, champion: ChampionSource | NoAccess | None) -> dict[str, Any]:
+        """Let both models answer the base's rows; return the files."""
+        split = _base_rows.BASE
+        self.progress.step(f"{self.config.name}: scoring on the test rows of {rows.commit[:12]}")
+        data = self.target / "data" / f"{split}.parquet"
+        shutil.copyfile(rows.candidates, data)
+        answers = self._predictions(
+            self.target / "model", str(self.found.body["model_digest"]), {split: data}, "candidate"
         )
+        told: dict[str, Any] = {
+            "data": reproduce.described(self.target, f"data/{split}.parquet"),
+            "candidate": answers[split],
+            "champion": None,
+            "leave_out": None,
+        }
+        if isinstance(champion, ChampionSource):
+            asked = _Asked(
+                config=rows.config,
+                commit=rows.commit,
+                lock=rows.lock,
+                made=_recipe.recorded(Repository(self.root), rows.commit),
+                data={split: rows.own},
+            )
+            told["champion"] = self._asked(self.target / "champion" / "model", champion, asked)[0][split]
+            if champion.train_ids is not None:
+                told["leave_out"] = self._seen(champion.train_ids, data, f"leave_out/{split}.parquet")
+        return told
 
     def _overlap(self, source: ChampionSource) -> dict[str, Any]:
         """Count the rows that the champion was trained on, and list them, so that comparisons leave them out."""

@@ -6,6 +6,7 @@ import dataclasses
 import http.server
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,13 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path) -> Iterator[World]:
     fake = FakeGitHub()
     repository = fake.repository("octo/models", tmp_path)
     repository.open_pull(3, SHA, "c" * 40)
-    return World(fake=fake, repository=repository, waits=[])
+    yield World(fake=fake, repository=repository, waits=[])
+    assert fake.refused == []
+    fake.check()
 
 
 @pytest.fixture
@@ -369,6 +372,11 @@ def test_an_artifact_that_is_longer_or_gone_is_refused(world: World) -> None:
         world.client().artifact(long, 10)
     with pytest.raises(NotThere):
         world.client().artifact(gone, 10)
+
+
+def test_an_answer_that_trickles_is_given_up(world: World) -> None:
+    with pytest.raises(Unavailable, match="too slowly"):
+        world.client(whole=-1.0).pull_request(3)
 
 
 def test_behind_http_it_is_the_same(world: World, commit: str) -> None:

@@ -5,9 +5,10 @@ Who makes the next call is drawn from a seed, so that each interleaving can be h
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -30,10 +31,12 @@ INTERLEAVINGS = 200
 
 
 class Turns:
-    """Lets one thread at a time make its next call; which one is drawn."""
+    """Lets one thread at a time make its next call; which one is drawn, and in how long bursts."""
 
     def __init__(self, seed: int) -> None:
         self._draw = random.Random(seed)
+        self._burst = self._draw.choice((0.0, 0.7, 0.9))  #: how likely the same goes on
+        self._last = ""
         self._changed = threading.Condition()
         self._waiting: dict[str, threading.Thread] = {}
         self._running = 0
@@ -72,7 +75,9 @@ class Turns:
                 self._changed.wait_for(lambda: self._running == 0)
                 if not self._waiting:
                     break
-                self._next = self._draw.choice(sorted(self._waiting))
+                if self._last not in self._waiting or self._draw.random() >= self._burst:
+                    self._last = self._draw.choice(sorted(self._waiting))
+                self._next = self._last
                 del self._waiting[self._next]
                 self._running = 1
                 self._changed.notify_all()
@@ -136,6 +141,42 @@ def test_whoever_speaks_first_one_comment_stands_and_it_is_the_newest(first: int
         assert f"report of {newest.run_id}.{newest.attempt}" in ours[0]["body"], seed
         assert fake.refused == [], seed
         assert_the_newest_check_shows(repository, newest, seed)
+
+
+@pytest.mark.parametrize("standing", [True, False], ids=["a comment stands", "none stands"])
+@pytest.mark.parametrize("order", [(0, 2), (2, 0)], ids=["older interrupted", "newer interrupted"])
+def test_whatever_call_another_reporter_comes_before_the_newest_report_stands(
+    order: tuple[int, int], standing: bool
+) -> None:
+    """One reporter is interrupted before each of its calls in turn, and the other meanwhile posts all it has."""
+    first, second = (RUNS[number] for number in order)
+    for number in range(40):
+        fake = FakeGitHub()
+        repository = fake.repository("octo/models")
+        repository.open_pull(3, OLD, "c" * 40)
+        for revision in (first, second):
+            repository.start_run(revision.run_id, OLD)
+        if standing:
+            repository.comments[next(fake._ids)] = before(BOT)
+        calls = itertools.count()
+
+        def interrupt(_: Request, calls: Iterator[int] = calls, fake: FakeGitHub = fake, number: int = number) -> None:
+            if next(calls) == number:
+                publish(client(fake), target(OLD), second, report(second))
+
+        publish(client(fake, interrupt), target(OLD), first, report(first))
+        if next(calls) <= number:
+            assert number > 8, "so few calls are no report"
+            return
+        (ours,) = repository.comments.values()
+
+        assert revision_of(ours["body"]) == RUNS[2], number
+        assert_the_newest_check_shows(repository, RUNS[2], number)
+    raise AssertionError("a report takes more calls than were tried")
+
+
+def client(fake: FakeGitHub, turn: Callable[[Request], None] = lambda _: None) -> GitHub:
+    return GitHub("octo/models", "token", base_url=fake.url, session=fake.session(turn))
 
 
 def assert_the_newest_check_shows(repository: Repository, newest: Revision, seed: int) -> None:

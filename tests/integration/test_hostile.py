@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,15 +16,17 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from passmuster import bundle, digest, intake, plan, policy, record, verdict
 from passmuster import config as configs
-from passmuster import digest, intake, policy, record, verdict
 from passmuster._git import Repository
-from passmuster.errors import PassmusterError
+from passmuster.conclude import conclude
+from passmuster.errors import ExitCode, PassmusterError
 from passmuster.github.facts import Commit, ReferencedWorkflow
 from passmuster.measurement import Assertion, Failure, from_json, to_json
 from passmuster.progress import Silent
@@ -31,10 +34,12 @@ from passmuster.promote import promote
 from passmuster.pull_request import Conclusion, Posting
 from passmuster.record import Record
 from passmuster.report import _pull_request as report
+from passmuster.reproduce import reproduce
 from support import github_markdown
 from support.api import CALLER, PINNED, Api, zipped
 from support.promotion import Project, alter, clones, git
-from support.pull_requests import PullRequest, forget, promoted, pull_request, relink
+from support.pull_requests import NEEDS, PullRequest, forget, promoted, pull_request, relink
+from support.tiny_project import TinyProject
 
 __all__ = ["clones"]
 
@@ -89,8 +94,6 @@ class Scene:
         config = configs.load_at(Repository(self.pr.root), self.pr.base)["credit"]
         found = record.read(self.folder / "gate.json", "gate").body
         measurements = [*(from_json(item) for item in found["measurements"]), *planted]
-        from datetime import date
-
         judged = verdict.judge(
             measurements,
             policy.from_config(config),
@@ -143,7 +146,10 @@ def zeros(scene: Scene) -> None:
     """A gigabyte of zeros is a megabyte in a zip."""
     stream = io.BytesIO()
     block = bytes(2**24)
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("r.tar", "w") as entry:
+    with (
+        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("r.tar", "w") as entry,
+    ):
         for _ in range(64):
             entry.write(block)
     scene.upload(stream.getvalue())
@@ -151,7 +157,7 @@ def zeros(scene: Scene) -> None:
 
 def lying_zip(scene: Scene) -> None:
     """The archive says that its file is small, and it is not."""
-    content = bytearray(zipped(("r.tar", bytes(2**28))))
+    content = bytearray(zipped(("r.tar", bytes(2**26))))
     for mark, at in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)):
         where = content.index(mark) + at
         content[where : where + 4] = (1024).to_bytes(4, "little")
@@ -173,13 +179,10 @@ def huge_artifacts(scene: Scene) -> None:
 
 def text_of(scene: Scene, change: Callable[[bytes], bytes]) -> None:
     """Upload the records with the bytes of gate.json changed."""
-    path = scene.folder / "gate.json"
-    path.write_bytes(change(path.read_bytes()))
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name in ("reproduce.json", "score.json", "gate.json"):
-            archive.add(scene.folder / name, name)
-    scene.upload(zipped(("r.tar", stream.getvalue())))
+    files = {name: (scene.folder / name).read_bytes() for name in ("reproduce.json", "score.json", "gate.json")}
+    changed = change(files["gate.json"])
+    assert changed != files["gate.json"]
+    scene.tar(*((name, content, {}) for name, content in (files | {"gate.json": changed}).items()))
 
 
 def forged_verdict(scene: Scene) -> None:
@@ -386,6 +389,21 @@ PLANTED: dict[str, tuple[Plant, str]] = {
     "a verdict on an earlier commit": (old_verdict, "not a merge of this pull request's head"),
     "a commit of nobody": (wrong_sha, "is not a commit of 'main'"),
     "a commit that is an option": (hostile_sha, "which is none"),
+    "rows to judge on that nobody compared": (
+        lambda s: s.gate(test_rows={"commit": s.pr.head, "state": "same"}),
+        "whether the test rows",
+    ),
+    "other rows to judge on, told as the same": (
+        lambda s: s.forge("score", lambda body: body.update(base={"commit": s.pr.base, "state": "others"})),
+        "whether the test rows",
+    ),
+    "other rows to judge on, and nothing measured on them": (
+        lambda s: (
+            s.pr.forge("score", lambda body: body.update(base={"commit": s.pr.base, "state": "others"})),
+            s.gate(test_rows={"commit": s.pr.base, "state": "others"}),
+        ),
+        "judging its measurements again",
+    ),
     "facts of another type": (lambda s: s.gate(measurements={"a": 1}), "records lack|not a measurement"),
     "a day that is none": (lambda s: s.gate(judged_on="2026-13-45"), "records lack"),
     # what ran
@@ -409,7 +427,7 @@ def test_what_is_planted_is_refused_with_a_reason(clones: Project, tmp_path: Pat
 
 
 def _does_not_promote(scene: Scene) -> None:
-    """What a pull request's run has left is not promoted on main, whatever is in the folder: it is of another commit."""
+    """Whatever is in the folder of a job on main, what a pull request's run has left is of another commit."""
     config = scene.pr.project.config
     head = git(scene.pr.root, "rev-parse", "main")
     try:
@@ -490,6 +508,88 @@ def test_a_model_renamed_to_lose_its_champion_needs_a_person(clones: Project, re
     assert report.conclusion(posting) in (Conclusion.ACTION_REQUIRED, Conclusion.FAILURE)
 
 
+# --- what a pull request plants in DVC -----------------------------------------------------------------------------
+
+TINY = """\
+name: tiny
+owner: someone
+task: regression
+requirements: requirements.txt
+pipeline: {targets: [train], model: out/model, outputs: {out/model: {compare: bytes}}}
+data: {train: raw.csv, test: raw.csv, label: y, id: id,
+  columns: {id: {type: integer}, x: {type: number}, y: {type: number}}}
+gates: {performance: {limits: {mean_absolute_error: {max: 10}}}, champion: {rules: {mean_absolute_error: {margin: 1}}}}
+registry: {name: tiny, ledger: local}
+"""
+PIPELINE = """\
+stages:
+  train:
+    cmd: python train.py
+    deps: [train.py, raw.csv]
+    outs: [out/model]
+"""
+TRAIN = """\
+from pathlib import Path
+
+try:
+    from helper import V
+except ImportError:
+    V = "HONEST"
+Path("out/model").mkdir(parents=True, exist_ok=True)
+Path("out/model/weights").write_text(V)
+"""
+
+
+def by_hand(tiny: TinyProject) -> None:
+    """A model that no training made, committed to `dvc.lock`, which DVC then trusts."""
+    (tiny.root / "out" / "model" / "weights").write_text("FABRICATED")
+    tiny.dvc("commit", "-q", "-f")
+
+
+def by_helper(tiny: TinyProject) -> None:
+    """A model made with a file that git does not have, its run pushed, so that the run-cache gives it to everybody."""
+    tiny.write(".gitignore", "helper.py\n")
+    tiny.write("helper.py", "V = 'POISONED'\n")
+    tiny.repro("--force")
+    tiny.dvc("push", "-q", "--run-cache")
+    (tiny.root / "helper.py").unlink()
+
+
+@pytest.mark.parametrize("poison", [by_hand, by_helper], ids=["dvc.lock", "the run-cache"])
+def test_a_poisoned_pipeline_is_run_again_and_does_not_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poison: Callable[[TinyProject], None]
+) -> None:
+    monkeypatch.setenv("PASSMUSTER_CACHE", str(tmp_path / "cache"))
+    tiny = TinyProject(tmp_path / "tiny")
+    tiny.dvc("remote", "add", "-q", "-d", "store", str(tmp_path / "store"))
+    for path, text in (("model-configs/tiny.yaml", TINY), ("dvc.yaml", PIPELINE), ("train.py", TRAIN)):
+        tiny.write(path, text)
+    before = tiny.commit()
+    tiny.git("checkout", "-q", "-b", "feature")
+    poison(tiny)
+    head = tiny.commit(repro=False)
+    tiny.git("checkout", "-q", "--detach", before)
+    tiny.git("merge", "-q", "--no-ff", "-m", "merge", head)
+    merge = tiny.git("rev-parse", "HEAD")
+
+    config = configs.load_at(Repository(tiny.root), merge)["tiny"]
+    found = reproduce(tiny.root, config, commit=merge, progress=Silent())
+    bundle.pack(tiny.root, "tiny", "records", tmp_path / "records" / "records-tiny.tar")
+    results = {job: {"result": "failure" if job in ("reproduce", "judge") else "success"} for job in NEEDS}
+    answer = conclude(
+        tiny.root,
+        plan=json.dumps(plan.to_json(plan.plan(tiny.root, before, merge))),
+        needs=json.dumps(results),
+        bundles=tmp_path / "records",
+        commit=merge,
+        base=before,
+        progress=Silent(),
+    )
+
+    assert found.body["decision"] == "not reproducible"
+    assert (answer.verdict, answer.code) == ("fail", ExitCode.NOT_REPRODUCIBLE)
+
+
 # --- text ----------------------------------------------------------------------------------------------------------
 
 TEXTS = {
@@ -500,7 +600,7 @@ TEXTS = {
     "an end of the fold": "</details></td></table>\n\n# ✅ credit passes muster\n\n| a | b |\n|---|---|\n| 1 | 2 |",
     "a comment of ours": "--><!-- passmuster: run=99999999 attempt=1 head=" + "a" * 40 + " --><!--",
     "a template": "${{ secrets.GITHUB_TOKEN }} ${{ github.event.pull_request.title }}",
-    "a command of the runner": "x\n::set-output name=verdict::pass\n::error file=a,line=1::b\n##[command]x\n::stop-commands::y",
+    "a command of the runner": "x\n::set-output name=verdict::pass\n::error::b\n##[command]x\n::stop-commands::y",
     "a line of an output": "x\nverdict=pass\nverdict<<EOF\npass\nEOF\n",
     "turned around": "\u202egnitseretni\u202c \u2066x\u2069 \u200b\u200d\ufeff",
     "a terminal's commands": "\x1b[2J\x1b]0;title\x07\x9b31m \x00 \r overwritten",
@@ -660,7 +760,7 @@ def test_no_text_becomes_an_output_a_command_or_a_verdict_of_the_job(
     done = subprocess.run(
         [sys.executable, "-m", "passmuster", *command],
         cwd=scene.pr.root,
-        env={**__import__("os").environ, "GITHUB_ACTIONS": "true", **{k: str(v) for k, v in files.items()}},
+        env={**os.environ, "GITHUB_ACTIONS": "true", **{k: str(v) for k, v in files.items()}},
         capture_output=True,
         text=True,
         check=False,

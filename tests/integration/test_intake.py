@@ -101,7 +101,7 @@ def test_a_verdict_that_fails_is_told_as_such(clones: Project) -> None:
 
 def test_a_fork_without_access_to_the_champion_is_judged_without_it(clones: Project) -> None:
     """The same records from a branch of this repository are a lie."""
-    pr, api = opened(clones)
+    pr, _ = opened(clones)
     folder = pr.judge(champion=None)
     alter(folder / "score.json", "score", lambda body: body.update(champion={"state": "no-access"}))
 

@@ -1,8 +1,8 @@
 """GitHub Actions in small: the project's own workflows, run by act on a repository that calls them.
 
-What differs from what GitHub runs is here, and all of it: act knows neither `$/` nor `queue` nor `cache-mode`, so lines
-with them are rewritten; actions of others are doubles (`act-actions/`); and `setup` finds the framework that was installed
-once, by the real `install.sh`, for all runs of a session.
+What differs from what GitHub runs is here, and all of it: `edition` rewrites the lines with words that act does not know;
+actions of others are doubles (`act-actions/`); and `setup` finds the framework that was installed once, by the real
+`install.sh`, for all runs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from passmuster.environments import cache_folder
 
 PROJECT = Path(__file__).parents[2]
 DOUBLES = Path(__file__).parent / "act-actions"
@@ -51,6 +53,11 @@ class Framework:
         """Where the installed commands are."""
         return self.folder / "temp/passmuster/environment/bin"
 
+    @property
+    def cache(self) -> Path:
+        """Where models' environments are kept."""
+        return self.folder / "temp/passmuster/cache"
+
     @classmethod
     def install(cls, folder: Path) -> Framework:
         """Install the framework by the real script, and write act's edition of the workflows."""
@@ -61,6 +68,9 @@ class Framework:
         files = {f"GITHUB_{name}": str(temp / name) for name in ("PATH", "ENV", "OUTPUT")}
         settings = {"RUNNER_TEMP": str(temp), "GITHUB_ACTION_PATH": str(action), "PYTHON": sys.executable}
         _run(["bash", str(action / "install.sh")], folder, {**os.environ, **files, **settings})
+        envs = cache_folder() / "envs"
+        envs.mkdir(parents=True, exist_ok=True)
+        (made.cache / "envs").symlink_to(envs)  # made once for all tests, and kept for the next session
         shutil.copytree(PROJECT / ".github", made.repository / ".github")
         for path in made.repository.rglob("*.yml"):
             path.write_text(edition(path.read_text()))
@@ -79,12 +89,11 @@ class Framework:
         }
         for name, ref in sorted(used):
             double = DOUBLES / name.partition("/")[2]
-            if double.is_dir() and name != "actions/checkout":  # that one act does by itself
-                folder = self.folder / "doubles" / double.name
-                if not folder.exists():
-                    shutil.copytree(double, folder)
-                    shutil.copy(DOUBLES / "protocol.cjs", folder)
-                yield f"{name}@{ref}={folder}"
+            folder = self.folder / "doubles" / name.replace("/", "-")
+            if not folder.exists():
+                shutil.copytree(double if double.is_dir() else DOUBLES / "unused", folder)
+                shutil.copy(DOUBLES / "protocol.cjs", folder)
+            yield f"{name}@{ref}={folder}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +102,9 @@ class Ran:
 
     code: int
     log: str
-    jobs: Mapping[str, str]  #: job's name → `success` or `failure`; one that was skipped is not in it
+    jobs: Mapping[
+        str, str
+    ]  #: job's name, without its number in a matrix → `success` or `failure`; one that was skipped is not in it
     outputs: Mapping[str, str] = field(default_factory=dict)  #: what steps said last, by name
     artifacts: Path  #: artifact's folders
 
@@ -129,13 +140,13 @@ def run(
         repository_variables: the repository's variables.
         secrets: the repository's secrets.
     """
-    scratch.mkdir(parents=True)
+    (scratch / "artifacts/1").mkdir(parents=True)  # where none was uploaded, act's server breaks
     (scratch / "event.json").write_text(json.dumps(payload))
     settings = scratch / "home/.config/act"
     settings.mkdir(parents=True)
     (settings / "actrc").touch()  # without it act asks a question
     shutil.copy(home / ".gitconfig", scratch / "home")
-    variables = {"PASSMUSTER_TEST_PYTHON": sys.executable, "DVC_NO_ANALYTICS": "1", **(variables or {})}
+    variables = {"PASSMUSTER_TEST_PYTHON": sys.executable, "DVC_NO_ANALYTICS": "1", "TERM": "dumb", **(variables or {})}
     # fmt: off
     command = [
         str(Path(sys.executable).with_name("act")), event, "--json",
@@ -166,7 +177,7 @@ def _told(done: subprocess.CompletedProcess[str], artifacts: Path) -> Ran:
             continue
         log.append(f"[{said.get('job', '')}] {said.get('msg', '')}".rstrip())
         if "jobResult" in said:
-            jobs[said["job"].rpartition("/")[2]] = said["jobResult"]
+            jobs[re.sub(r"-\d+$", "", said["job"].rpartition("/")[2].strip())] = said["jobResult"]
         if said.get("command") == "set-output":
             outputs[said["name"]] = said["arg"]
     return Ran(code=done.returncode, log="\n".join(log), jobs=jobs, outputs=outputs, artifacts=artifacts)

@@ -35,6 +35,7 @@ from passmuster.config import (
 from passmuster.record import Record
 
 LOCK = "# nothing\n"
+CHAMPIONS = "c" * 40  #: the champion's commit
 ENVIRONMENT = {"lock": digest.of_bytes(LOCK.encode()), "python": "3.11.7", "platform": "linux-x86_64", "cpu_count": 2}
 COLUMNS = {
     "loan_id": Column(type=ColumnType.INTEGER),
@@ -131,6 +132,8 @@ class Candidate:
     model: dict[str, bytes] = field(default_factory=dict)  #: files of the model directory
     environment: dict[str, Any] = field(default_factory=lambda: dict(ENVIRONMENT))
     commit: str = "a" * 40
+    #: as in score.json; `data`, `candidate`, `champion` as tables, `leave_out` as ids
+    base: dict[str, Any] | None = field(default_factory=lambda: {"commit": CHAMPIONS, "state": "same"})
 
     def __post_init__(self) -> None:
         data = {"train": self.train, "test": self.test}
@@ -139,6 +142,7 @@ class Candidate:
             "state": "scored",
             "version": "v3",
             "promotion": 4,
+            "commit": CHAMPIONS,
             "predictions": {"test": answers(self.test, seed=2)},
             "environment": dict(ENVIRONMENT),
         }
@@ -185,11 +189,25 @@ class Candidate:
                     "predictions": self._predictions(folder, "candidate", self.predictions),
                 },
                 "champion": self._champion(folder),
+                "base": self._base(folder),
                 "isolated": True,
             },
         )
         record.write(scored, folder / "score.json")
         return folder
+
+    def _base(self, folder: Path) -> dict[str, Any] | None:
+        if self.base is None or self.base["state"] != "others":
+            return self.base
+        tables = {
+            "data": ("data", self.base["data"]),
+            "candidate": ("predictions/candidate", self.base["candidate"]),
+            "champion": ("predictions/champion", self.base["champion"]),
+        }
+        if "leave_out" in self.base:
+            tables["leave_out"] = ("leave_out", {"loan_id": self.base["leave_out"]})
+        files = {key: _table(folder, f"{where}/base.parquet", table) for key, (where, table) in tables.items() if table}
+        return {**self.base, **files}
 
     def _data(self) -> dict[str, dict[str, list[Any]]]:
         return {"train": self.train, "test": self.test}

@@ -119,7 +119,7 @@ class Repository:
         head_sha: str,
         base_sha: str,
         *,
-        head_repository: str | None = "",
+        head_repository: str = "",
         head_branch: str = "change",
         base_branch: str = "main",
         merge_sha: str | None = None,
@@ -127,8 +127,8 @@ class Repository:
         title: str = "A change",
         state: str = "open",
     ) -> None:
-        """Open a pull request; `head_repository`: "" is this one, None one that was deleted."""
-        where = self.name if head_repository == "" else head_repository
+        """Open a pull request; `head_repository`: "" is this one."""
+        where = head_repository or self.name
         self.pulls[number] = {
             "id": 1000 + number,
             "number": number,
@@ -149,12 +149,12 @@ class Repository:
         event: str = "pull_request",
         path: str = ".github/workflows/pull-request.yml",
         referenced: Sequence[tuple[str, str]] = (),
-        head_repository: str | None = "",
+        head_repository: str = "",
         head_branch: str | None = "change",
         conclusion: str | None = "success",
     ) -> None:
         """Let a workflow run; `referenced`: path and commit of the reusable workflows that it used."""
-        where = self.name if head_repository == "" else head_repository
+        where = head_repository or self.name
         self.runs[run_id] = {
             "id": run_id,
             "run_attempt": attempt,
@@ -206,6 +206,7 @@ class FakeGitHub:
         self.description = holding_to or description()
         self.repositories: dict[str, Repository] = {}
         self.tokens: dict[str, Token] = {"token": Token(login=None, permissions=ALL)}
+        self.bots: dict[str, str] = {}  #: token of another app → who it comments as
         self.faults: list[Fault] = []
         self.requests: list[Request] = []
         self.drift: list[str] = []  #: what the fake answered against GitHub's description
@@ -309,8 +310,8 @@ class _Asked:
         self.fake = fake
         self.request = request
         self.sent = json.loads(request.body) if request.body else {}
-        scheme, _, text = request.headers.get("authorization", "").partition(" ")
-        self.token = fake.tokens.get(text) if scheme == "Bearer" else None
+        scheme, _, self.text = request.headers.get("authorization", "").partition(" ")
+        self.token = fake.tokens.get(self.text) if scheme == "Bearer" else None
 
     def answer(self) -> Answer:
         if self.token is None:
@@ -359,7 +360,7 @@ class _Asked:
 
     def _author(self) -> dict[str, Any]:
         assert self.token is not None
-        return user(self.token.login or BOT)
+        return user(self.token.login or self.fake.bots.get(self.text, BOT))
 
     @property
     def _there(self) -> Repository:
@@ -668,10 +669,8 @@ def user(login: str) -> dict[str, Any]:
     return {"login": login, "id": sum(login.encode()), "type": "Bot" if login.endswith("[bot]") else "User"}
 
 
-def repo(name: str | None) -> dict[str, Any] | None:
+def repo(name: str) -> dict[str, Any]:
     """Return what is known of a repository."""
-    if name is None:
-        return None
     return {"full_name": name, "name": name.split("/")[1], "owner": user(name.split("/")[0])}
 
 

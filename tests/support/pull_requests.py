@@ -54,8 +54,13 @@ class PullRequest:
         config = configs.load_at(Repository(self.root), self.base)[name]
         folder = write_evidence(self.root, config, self.merge, champion, **changes)
 
+        rows = {"commit": self.base, "state": "same"}
+        alter(folder / "score.json", "score", lambda body: body.update(base=rows))
+        scored = json.loads((folder / "score.json").read_text())["digest"]
+        relink(folder / "gate.json", "gate", {"score": scored})
+
         def by_base(body: dict[str, Any]) -> None:
-            body["judged_by"] = {}
+            body |= {"judged_by": {}, "test_rows": rows}
             body["policy"] |= {"ref": self.base, "commit": self.base}
 
         alter(folder / "gate.json", "gate", by_base)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from string import Template
 from textwrap import dedent
 
+from passmuster.registry import Registry
 from support import act
 
 PROJECT = Path(__file__).parents[2]
@@ -105,20 +107,27 @@ data:
 gates:
   deepchecks: {mode: "off"}
   artifact: {mode: "off"}
+  leakage: {mode: "off"}
+  drift: {mode: "off"}
+  slices: {mode: "off"}
   performance: {limits: {mean_absolute_error: {max: $most}}}
   champion: {rules: {mean_absolute_error: {margin: $margin}}}
 registry: {name: $name, ledger: origin}
 """)
+
+
 class SmallProject:
     """A bare remote, which git believes to be on GitHub, with clones of it and an MLflow of its own."""
 
-    def __init__(self, folder: Path, python: Path) -> None:
-        """Make a remote whose main branch has both models, trained by `python`'s environment."""
+    name = REPOSITORY
+
+    def __init__(self, folder: Path, programs: Iterable[Path]) -> None:
+        """Make a remote whose main branch has both models; `programs` are the folders of the framework's and theirs."""
         self.folder = folder
         self.home = folder / "home"
         self.remote = folder / "remote.git"
         self.mlflow = f"sqlite:///{folder / 'mlflow.db'}"
-        self._path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+        self._path = os.pathsep.join([*map(str, programs), os.environ["PATH"]])
         self.home.mkdir(parents=True)
         self.home.joinpath(".gitconfig").write_text(
             f"[user]\n name = Someone\n email = someone@example.com\n[init]\n defaultBranch = main\n"
@@ -161,13 +170,48 @@ class SmallProject:
         self.run("git", "clone", "-q", ADDRESS, str(self.folder / name), at=self.folder)
         return self.folder / name
 
-    def commit(self, clone: Path, message: str) -> str:
+    def commit(self, clone: Path, message: str, *, repro: bool = True) -> str:
         """Run the pipeline, keep its data in the remote, and commit everything."""
-        self.run("dvc", "repro", "-q", at=clone)
-        self.run("dvc", "push", "-q", at=clone)
+        if repro:
+            self.run("dvc", "repro", "-q", at=clone)
+            self.run("dvc", "push", "-q", at=clone)
         self.run("git", "add", "-A", at=clone)
         self.run("git", "commit", "-q", "-m", message, at=clone)
         return self.run("git", "rev-parse", "HEAD", at=clone)
+
+    def propose(self, number: int, files: Mapping[str, str], *, repro: bool = True) -> Path:
+        """Return a clone as GitHub makes it for pull request `number`, which changes `files`: at the merge commit."""
+        clone = self.change(f"pull-{number}", files, repro=repro)
+        self.run("git", "switch", "-q", "--detach", "origin/main", at=clone)
+        self.run("git", "merge", "-q", "--no-ff", "-m", "Merge", "topic", at=clone)
+        refs = f"refs/pull/{number}"
+        self.run("git", "push", "-q", "origin", f"HEAD:{refs}/merge", f"HEAD^2:{refs}/head", at=clone)
+        return clone
+
+    def merge(self, name: str, files: Mapping[str, str]) -> Path:
+        """Return a clone as GitHub makes it for a push to main: a pull request that changes `files` was merged."""
+        clone = self.change(name, files)
+        self.run("git", "switch", "-q", "main", at=clone)
+        self.run("git", "merge", "-q", "--no-ff", "-m", "Merge", "topic", at=clone)
+        self.run("git", "push", "-q", "origin", "main", at=clone)
+        return clone
+
+    def change(self, name: str, files: Mapping[str, str], *, repro: bool = True) -> Path:
+        """Return a clone with a branch `topic` that changes `files`."""
+        clone = self.clone(name)
+        self.run("git", "switch", "-q", "-c", "topic", at=clone)
+        for path, text in files.items():
+            write(clone, path, text)
+        self.commit(clone, name, repro=repro)
+        return clone
+
+    def sha(self, clone: Path, revision: str = "HEAD") -> str:
+        """Return a commit's SHA."""
+        return self.run("git", "rev-parse", revision, at=clone)
+
+    def aliases(self, model: str) -> dict[str, str]:
+        """Return the registry's aliases of a model, and the versions that they name."""
+        return Registry(self.mlflow).aliases(model)
 
     def tags(self) -> list[str]:
         """Return the tags of the remote: the ledgers."""

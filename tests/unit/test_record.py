@@ -150,3 +150,12 @@ def test_a_record_nested_too_deep_for_a_digest_is_refused_at_every_depth() -> No
         )
         with pytest.raises(Refused):
             record.parse(text, "gate")
+
+
+def test_a_number_that_no_json_holds_is_refused() -> None:
+    text = (
+        '{"schema": "passmuster/gate", "version": 1, "inputs": {}, "body": {"x": 1e999}, "digest": "", "context": {}}'
+    )
+
+    with pytest.raises(Refused):
+        record.parse(text, "gate")

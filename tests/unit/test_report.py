@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shutil
+import types
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -19,7 +20,7 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from passmuster import record, report
+from passmuster import _cli, record, report
 from passmuster.config import Mode
 from passmuster.errors import ExitCode, UsageError
 from passmuster.measurement import Assertion, Estimate, Measurement
@@ -307,6 +308,36 @@ def test_text_that_is_no_unicode_is_no_record(folder: Path) -> None:
     raw = json.loads(path.read_text())
     raw["body"]["model"] = "\ud800"
     path.write_text(json.dumps(raw))
+
+    assert report.facts(folder).status is Status.NOT_JUDGED
+
+
+def also(of: Path, **said: Any) -> Callable[[dict[str, Any]], None]:
+    """What the policy of the first parent came to, as the verdict in `of`; the whole says `said`."""
+    other = record.read(of / "gate.json", "gate").body
+    own = {key: other[key] for key in ("decision", "code", "judgements")}
+    return lambda body: body.update(
+        also={"ref": "first parent", "commit": records.COMMIT, "changes": [], **own}, **said
+    )
+
+
+def test_what_fails_by_the_policy_of_the_first_parent_fails(tmp_path: Path) -> None:
+    failing = records.scenario(tmp_path / "failing", "failing")
+    folder = records.scenario(tmp_path / "passing", "passing")
+    altered(folder, "gate", also(failing, decision="refuse", code=ExitCode.GATE_FAILED))
+
+    facts = report.facts(folder)
+
+    assert (facts.status, facts.code) == (Status.FAILS, ExitCode.GATE_FAILED)
+    for name in ("markdown", "html", "text", "json"):
+        assert "by the policy of the commit before" in " ".join(every_format(facts)[name].split()), name
+
+
+@pytest.mark.parametrize("said", [{}, {"decision": "refuse", "code": ExitCode.NOT_MEASURED}])
+def test_two_policies_come_to_the_worse_of_both(tmp_path: Path, said: dict[str, Any]) -> None:
+    failing = records.scenario(tmp_path / "failing", "failing")
+    folder = records.scenario(tmp_path / "passing", "passing")
+    altered(folder, "gate", also(failing, **said))
 
     assert report.facts(folder).status is Status.NOT_JUDGED
 
@@ -644,3 +675,28 @@ def test_it_says_where_the_champion_was_given_its_own_preparation_of_the_rows(to
     assert "its own preparation" not in report.markdown(facts)
     assert "its own preparation" in report.markdown(prepared)
     assert "its own preparation" in report.html(prepared)
+
+
+@pytest.mark.parametrize("names", [["credit-default"], ["credit-default", "loan-pricing"]])
+def test_json_of_several_models_is_one_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], names: list[str]
+) -> None:
+    for name in names:
+        records.write(tmp_path / ".passmuster" / name, records.measurements())
+    chosen = [types.SimpleNamespace(name=name) for name in names]
+    monkeypatch.setattr(_cli, "_here", lambda _: (tmp_path, chosen))
+
+    code = _cli.run(["report", *names, "--format", "json"])
+
+    said = json.loads(capsys.readouterr().out)
+    assert code is ExitCode.OK
+    assert [one["model"] for one in (said if len(names) > 1 else [said])] == names
+
+
+def test_a_verdict_for_information_says_that_it_decides_nothing(folder: Path) -> None:
+    judged = record.read(folder / "gate.json", "gate")
+
+    text = as_text(report.part(replace(judged, schema="gate-head")))
+
+    assert "was judged for information, which decides nothing" in " ".join(text.split())
+    assert "passes muster" not in text

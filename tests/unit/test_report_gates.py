@@ -64,6 +64,8 @@ def drifted(column: str, value: float, effect: str = "kolmogorov_smirnov", **opt
         ("decision", "champion::recall_score", "recall, against the champion"),
         ("decision", "cost", "cost per row"),
         ("champion", "roc_auc_score", "ROC AUC"),
+        ("champion", "base::roc_auc_score", "ROC AUC, on the base's test rows"),
+        ("performance", "base::roc_auc_score", "ROC AUC, on the base's test rows"),
         ("behaviour", "tests::tests/test_a.py::test_b", "tests/test_a.py::test_b"),
         ("drift", "drift", "drift"),
         ("drift", "a::b::c::d", "a::b::c::d"),

@@ -98,6 +98,11 @@ PLAN = {"models": ["credit-default"], "untouched": ["loan-pricing"], "removed": 
 #: What is changed of a run whose one model passes → its conclusion, and what is said of it.
 DOUBTFUL: dict[str, tuple[Callable[[report.ReportFacts], dict[str, Any]], Conclusion, str]] = {
     "it can't be believed": (lambda _: {"problems": ("another workflow ran",)}, Conclusion.FAILURE, "another workflow"),
+    "it can't be believed, and names an heir": (
+        lambda _: {"models": (), "problems": ("another workflow ran",), "plan": {**PLAN, "removed": {"old": "new"}}},
+        Conclusion.FAILURE,
+        "another workflow",
+    ),
     "a model is missing": (lambda _: {"missing": {"x": "its job was cut"}}, Conclusion.FAILURE, "its job was cut"),
     "missing and judged": (lambda _: {"missing": {"credit-default": "cut"}}, Conclusion.FAILURE, "cut"),
     "unknown to the base": (lambda _: {"unknown": ("new",)}, Conclusion.ACTION_REQUIRED, "needs a person"),

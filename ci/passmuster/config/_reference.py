@@ -41,6 +41,9 @@ What differs from machine to machine stands in environment variables, not in the
 | `MLFLOW_TRACKING_URI` | SQLite in the checkout, `mlflow.db` | The MLflow of the models; one for each ledger. |
 | `PASSMUSTER_CACHE` | `passmuster` in the user's cache folder | Where environments and scores are kept. |
 | `GITHUB_ACTOR` | git's committer | Who acts, as the ledger says it; GitHub sets it. |
+| `GITHUB_TOKEN` or `GH_TOKEN` | none | The token for GitHub's API: reports, approvals, deployments. |
+| `GITHUB_REPOSITORY` | none | The repository on GitHub, `owner/name`; GitHub sets it. |
+| `GITHUB_API_URL` | GitHub's own | The address of the API, for a server of one's own; GitHub sets it. |
 """
 
 

@@ -57,7 +57,7 @@ class Patience:
     longest: float = 600.0  #: of all waits of one call together
     connect: float = 10.0
     read: float = 60.0  #: without a byte
-    download: float = 600.0  #: of one artifact, whole
+    whole: float = 600.0  #: for one answer or download, however steadily it comes
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.time
 
@@ -269,7 +269,7 @@ class Transport:
             return _read(response, limit, self._deadline())
 
     def _deadline(self) -> float:
-        return time.monotonic() + self._patience.download
+        return time.monotonic() + self._patience.whole
 
     def _own(self, address: str) -> str:
         if not address.startswith(f"{self.base_url}/"):
@@ -304,7 +304,7 @@ def _read(response: requests.Response, limit: int, deadline: float) -> bytes:
         if len(found) > limit:
             raise Refused(f"GitHub sent more than the {limit:,} bytes that are taken; nothing of it is used")
         if time.monotonic() > deadline:
-            raise TimeoutError("the answer came too slowly")
+            raise Unavailable("GitHub's answer came too slowly to be whole; run this again later")
     return bytes(found)
 
 

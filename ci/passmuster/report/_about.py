@@ -54,6 +54,8 @@ def about(gate: str, name: str) -> About:
             return About(subject=parts[1], side="against the reference")
         case "behaviour", _:
             return About(subject=name.removeprefix("tests::"))
+        case "performance" | "champion", 2 if parts[0] == "base":
+            return About(side="on the base's test rows", measure=_words.metric(parts[1]))
         case "calibration" | "decision", 2 if parts[0] == "champion":
             return About(side="against the champion", measure=_words.metric(parts[1]))
     return About(measure=_words.metric(name)) if gate in _OF_METRICS else About(subject=name)

@@ -39,9 +39,7 @@ _LEVELS: Mapping[Outcome, Level] = {
 
 
 def remarks(posting: Posting) -> list[Annotation]:
-    """Return the remarks, the worst model's first; none where the run can't be believed."""
-    if posting.problems:
-        return []
+    """Return the remarks, the worst model's first; none of a model that could not be believed."""
     found: list[Annotation] = []
     for entry in _conclusion.entries(posting):
         if entry.facts:

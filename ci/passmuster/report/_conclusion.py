@@ -130,8 +130,8 @@ def _judged(posting: Posting, facts: ReportFacts, count: int) -> Entry:
         return _unknown(posting, facts.model)
     if isinstance(posting.plan.get("models"), list) and facts.model not in planned(posting):
         return _not_judged(facts.model, "a verdict of it arrived, and the plan does not name it")
-    if facts.status is Status.IN_PART:
-        return _not_judged(facts.model, "only some of its gates were asked, which decides nothing")
+    if facts.status in (Status.IN_PART, Status.INFORMATIVE):
+        return _not_judged(facts.model, f"it {facts.status.value}")
     reasons, standing = _why.why(facts), _OF_STATUS.get(facts.status, Standing.NOT_JUDGED)
     if standing is Standing.PASSES and not _promotes(facts):
         return _not_judged(facts.model, "its report says that it passes, its verdict does not")

@@ -89,10 +89,10 @@ def facts(folder: Path) -> ReportFacts:
 
 
 def part(gate: Record) -> ReportFacts:
-    """Return what a record of `gate --only` says: outcomes of some gates, which together decide nothing."""
+    """Return what a record of `gate --only` or `--informative` says: outcomes that decide nothing."""
     return ReportFacts(
         model=str(gate.body["model"]),
-        status=Status.IN_PART,
+        status=Status.IN_PART if gate.body.get("only") else Status.INFORMATIVE,
         code=ExitCode(gate.body["code"]),
         verdict=Verdict(judgements=_judgements(gate.body["judgements"], gate.body), compared=gate.body["compared"]),
         gate=gate.body,

@@ -190,9 +190,7 @@ class Document:
 
     def other(self, rows: Sequence[Judgement]) -> str:
         """What the rows compare with, as a heading."""
-        if any(_row.compared(judgement) for judgement in rows):
-            return self.champion()
-        return "reference" if any(_row.sides(judgement) for judgement in rows) else ""
+        return self.champion() if any(_row.compared(judgement) for judgement in rows) else "reference"
 
     def compared_row(self, judgement: Judgement) -> str:
         m, sides = _row.estimate(judgement), _row.sides(judgement)
@@ -200,14 +198,15 @@ class Document:
             return ""
         plot = f"<br>`{_plot.text(m, _row.bound(judgement))}`" if m.interval else ""
         both = " → ".join(sides) if _row.compared(judgement) else f"reference {' → '.join(sides)}"
-        cells = (_outcome(judgement), self.about(judgement, m), _together(both), f"{_number(m)}{plot}")
+        cells = (_together(_outcome(judgement)), self.about(judgement, m), _together(both), f"{_number(m)}{plot}")
         return f"| {' | '.join(cells)} | {self.limit(judgement)} |"
 
     def alone_row(self, judgement: Judgement) -> str:
         m = _row.estimate(judgement)
         if m is None:
             return ""
-        return f"| {_outcome(judgement)} | {self.about(judgement, m)} | {_number(m)} | {self.limit(judgement)} |"
+        cells = (_together(_outcome(judgement)), self.about(judgement, m), _number(m))
+        return f"| {' | '.join(cells)} | {self.limit(judgement)} |"
 
     def about(self, judgement: Judgement, m: Estimate) -> str:
         what = markdown(_rows.in_overview(judgement, apart=True), self.level.name)
@@ -401,7 +400,7 @@ class Document:
 def _outcome(judgement: Judgement) -> str:
     sign = SIGNS[judgement.outcome]
     word = "not worse" if judgement.outcome is Outcome.PASS and judgement.gate == "champion" else sign.word
-    return f"{sign.emoji}&nbsp;{_together(word)}{' (advisory)' if _row.advises(judgement) else ''}"
+    return f"{sign.emoji} {word}{' (advisory)' if _row.advises(judgement) else ''}"
 
 
 def _number(measured: Estimate) -> str:

@@ -120,7 +120,7 @@ def in_overview(judgement: Judgement, *, apart: bool = False) -> str:
     """
     what = _row.subject(judgement)
     if _row.compared(judgement) and judgement.gate != "slices":
-        return what.short
+        return what.label if judgement.gate == "champion" else what.short
     if role := {"slices": "worst slice", "drift": "worst drift", "fairness": "widest gap"}.get(judgement.gate):
         return f"{role}: {what.listed}"
     return what.label if apart else f"{what.label}, absolute"

@@ -34,6 +34,8 @@ def why(facts: ReportFacts) -> Reasons:
         return Reasons(text=f"{parent}: {sentence(others[0])}", more=_more(len(others) - 1, "blocking outcome"))
     if facts.status is Status.IN_PART:
         return Reasons(text=f"only {', '.join(facts.gate['only'])} was asked for, and nothing of it blocks")
+    if facts.status is Status.INFORMATIVE:
+        return Reasons(text=f"nothing blocks by the policy of {_changes.policy_name(facts)}")
     if facts.status is not Status.PASSES:
         return Reasons(text="no blocking gate passed, and what nothing has passed does not promote")
     return _why_passes(facts)
@@ -97,6 +99,8 @@ def _head(judgement: Judgement) -> str:
     what, m = _row.subject(judgement), _row.estimate(judgement)
     if judgement.gate == "slices" and m:
         return f"{_row.sliced_by(m)} in {what.subject}"
+    if judgement.gate == "champion":
+        return what.label
     return f"{what.subject}, {what.side}" if judgement.gate == "drift" else what.short
 
 

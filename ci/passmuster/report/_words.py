@@ -21,6 +21,7 @@ class Status(StrEnum):
     NOT_JUDGED = "could not be judged"
     NOT_REPRODUCIBLE = "is not reproducible"
     IN_PART = "was measured in part, which decides nothing"
+    INFORMATIVE = "was judged for information, which decides nothing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,7 @@ STATUS_SIGNS: Mapping[Status, Sign] = {
     Status.NOT_JUDGED: SIGNS[Outcome.ERROR],
     Status.NOT_REPRODUCIBLE: SIGNS[Outcome.FAIL],
     Status.IN_PART: SIGNS[Outcome.SKIPPED],
+    Status.INFORMATIVE: SIGNS[Outcome.SKIPPED],
 }
 
 FIRST_MODEL = "first model: nothing was compared"
