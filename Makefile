@@ -53,6 +53,7 @@ corpus-peers: $(STAMP) ## ask Deepchecks and Evidently about the planted defects
 
 docs: $(STAMP) ## write the pages that are generated from the code
 	$(BIN)/python -m passmuster.config
+	$(BIN)/python tests/support/workflow_tables.py
 
 locks: $(STAMP) ## compile all locks again
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --custom-compile-command "make locks" requirements/bootstrap.in -o requirements/bootstrap.txt

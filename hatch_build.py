@@ -1,4 +1,4 @@
-"""Write into the wheel which commit it was built from, so that `passmuster init` pins its workflows to that very one."""
+"""Write into the wheel which commit it was built from, so that `passmuster init` pins its workflows to it."""
 
 from __future__ import annotations
 

@@ -1,24 +1,35 @@
 """Asks a model on new rows, for behaviour tests: the scoring program, a process of its own in the model's environment.
 
 That process gets no secrets, no network where the system can take it away, and a time limit; the model is never loaded
-in the process of the tests.
+in the process of the tests. Nor is the program started there, but by the gate: before the tests ask, since most of its
+time goes by in imports. A question is a folder with the rows; the gate puts the answer beside them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
-from passmuster import _process, _scoring
-from passmuster.errors import NotMeasured
+from passmuster.errors import NotMeasured, PassmusterError
 
-#: A column of this name tells the rows of a question apart, where it brings no ids of its own.
-_ROW = "passmuster_row"
+if TYPE_CHECKING:
+    from passmuster import _process
+
+#: Seconds between two looks for a question, or an answer; and those that an answer may take beyond its time limit.
+_LOOK, _MARGIN = 0.02, 5.0
+
+_QUESTION, _ASKED, _ANSWER, _TOLD = "question.parquet", "asked.json", "answer.parquet", "told.json"
+
+CANDIDATE, CHAMPION = "candidate", "champion"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,19 +50,61 @@ class Source:
 class Request:
     """What a session of behaviour tests is given."""
 
-    candidate: Source
-    champion: Source | None
+    models: Mapping[str, Source]  #: `CANDIDATE` and, where there is one, `CHAMPION`
+    questions: Path  #: the folder where questions are put
+
+
+class Answering:
+    """The gate's side: answers the questions, one at a time, as long as the `with` block; the candidate's at once."""
+
+    def __init__(self, request: Request) -> None:
+        from passmuster import _scoring
+
+        self._request, self._waiting = request, _scoring.Waiting()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="answering", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._waiting.close()  # also ends the program that is being waited for
+        self._thread.join()
+
+    def _work(self) -> None:
+        with contextlib.suppress(OSError, PassmusterError):  # what fails here fails again, and is told, when asked
+            self._waiting.start_in(self._request.models[CANDIDATE].python)
+        while not self._over.wait(_LOOK):
+            for asked in sorted(self._request.questions.glob(f"*/{_ASKED}")):
+                told = self._told(asked.parent)
+                with contextlib.suppress(OSError):  # the session has ended, and its folders are gone
+                    asked.unlink()
+                    _write(asked.parent / _TOLD, told)
+
+    def _told(self, folder: Path) -> dict[str, Any]:
+        """Answer one question, and return what is told of it: the program's words, or why it could not be asked."""
+        try:
+            source = self._request.models[json.loads((folder / _ASKED).read_text(encoding="utf-8"))["model"]]
+            question = folder / _QUESTION
+            request = {"model": str(source.directory), "task": source.task, "id": source.id, "label": None}
+            asked = self._waiting.ask(source.python, request, {question: question})
+            done, made = asked.process.wait(source.timeout), asked.made({question: question})[question]
+            if done.returncode == 0 and made.is_file():
+                shutil.move(made, folder / _ANSWER)
+                return {"answered": True}
+            how = "did not answer in time" if done.timed_out else "could not answer"
+            return {"answered": False, "message": f"{how}: {_message(done)}"}
+        except Exception as exc:  # it must be told, or the test would wait
+            return {"answered": False, "message": f"could not be asked: {exc}"}
 
 
 class Model:
-    """A model that can be asked, and its answers on the test rows."""
+    """The tests' side: a model that can be asked, and its answers on the test rows."""
 
-    def __init__(self, source: Source, waiting: _scoring.Waiting, folder: Path) -> None:
-        """Take what to ask: a model, by programs that may wait, with questions that are put into a folder.
-
-        The folder must have been there before a program was started: it sees nothing that is made in `/tmp` later.
-        """
-        self._source, self._waiting, self._folder = source, waiting, folder
+    def __init__(self, name: str, request: Request) -> None:
+        self._name, self._source, self._questions = name, request.models[name], request.questions
 
     def data(self, split: str) -> Any:
         """Return the rows of a split as a pandas DataFrame."""
@@ -81,24 +134,37 @@ class Model:
             raise NotMeasured("the model was asked about zero rows")
         rows = rows.select([name for name in rows.column_names if name not in (label, key)])
         rows = rows.append_column(key, pa.array(range(rows.num_rows), pa.int64()))
-        with tempfile.TemporaryDirectory(prefix="ask-", dir=self._folder) as folder:
-            question = Path(folder, "question.parquet")
-            pq.write_table(rows, question)
-            found = self._answers(question)
+        with tempfile.TemporaryDirectory(dir=self._questions) as name:
+            folder = Path(name)
+            pq.write_table(rows, folder / _QUESTION)
+            self._ask(folder)
+            found = _frame(folder / _ANSWER)
         if len(found) != rows.num_rows or found[key].tolist() != list(range(rows.num_rows)):
             raise NotMeasured(f"the model gave {len(found):,} answers to {rows.num_rows:,} rows, or in another order")
         return found.drop(columns=[key, "label"], errors="ignore")
 
-    def _answers(self, question: Path) -> Any:
-        source = self._source
-        request = {"model": str(source.directory), "task": source.task, "id": source.id, "label": None}
-        files = {question: question}
-        asked = self._waiting.ask(source.python, request, files)
-        done, answer = asked.process.wait(source.timeout), asked.made(files)[question]
-        if done.returncode != 0 or not answer.is_file():
-            how = "did not answer in time" if done.timed_out else "could not answer"
-            raise NotMeasured(f"the model {how}: {_message(done)}")
-        return _frame(answer)
+    def _ask(self, folder: Path) -> None:
+        """Put the question, and wait for the answer.
+
+        Raises:
+            NotMeasured: there is none.
+        """
+        _write(folder / _ASKED, {"model": self._name})
+        told, end = folder / _TOLD, time.monotonic() + self._source.timeout + _MARGIN
+        while not told.is_file():
+            if time.monotonic() > end:
+                raise NotMeasured(f"the {self._name} did not answer in time")
+            time.sleep(_LOOK)
+        answer = json.loads(told.read_text(encoding="utf-8"))
+        if answer["answered"] is not True:
+            raise NotMeasured(f"the {self._name} {answer['message']}")
+
+
+def _write(path: Path, said: Mapping[str, Any]) -> None:
+    """Write a JSON file that nobody sees before it is whole."""
+    unseen = path.with_suffix(".part")
+    unseen.write_text(json.dumps(said), encoding="utf-8")
+    unseen.rename(path)
 
 
 def _message(done: _process.Finished) -> str:

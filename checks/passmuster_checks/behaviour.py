@@ -18,7 +18,7 @@ from passmuster.gates import Champion, Inputs
 from passmuster.measurement import Assertion, Failure, Measurement, NotApplicable
 from passmuster.verdict import NO_CHAMPION, NOT_COMPARED
 from passmuster_checks import pytest_plugin
-from passmuster_checks._asking import Request, Source
+from passmuster_checks._asking import CANDIDATE, CHAMPION, Answering, Request, Source
 from passmuster_checks.environment import LOCK
 
 #: Seconds that are left of the gate's limit to end the tests and tell what was heard of them.
@@ -38,15 +38,17 @@ class Behaviour:
 
     def measure(self, inputs: Inputs) -> Sequence[Measurement]:
         """Return one measurement for each test, named `tests::<file>::<test>`."""
-        request, results = inputs.workspace / "request", inputs.workspace / "results"
-        tests = _paths(inputs)
-        request.write_bytes(pickle.dumps(_request(inputs)))
-        done = _process.run(
-            _command(inputs, tests, request, results),
-            cwd=_scratch(inputs),
-            env=environments.scrubbed(_scratch(inputs), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
-            timeout=max(inputs.config.gates.behaviour.timeout - _MARGIN, 1.0),
-        )
+        file, results = inputs.workspace / "request", inputs.workspace / "results"
+        tests, request = _paths(inputs), _request(inputs)
+        request.questions.mkdir()
+        file.write_bytes(pickle.dumps(request))
+        with Answering(request):
+            done = _process.run(
+                _command(inputs, tests, file, results),
+                cwd=_scratch(inputs),
+                env=environments.scrubbed(_scratch(inputs), PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
+                timeout=max(inputs.config.gates.behaviour.timeout - _MARGIN, 1.0),
+            )
         excused = NO_CHAMPION if isinstance(inputs.champion, Champion) else inputs.champion.reason
         return list(self._measured(_read(results), done, excused))
 
@@ -179,10 +181,12 @@ def _command(inputs: Inputs, tests: Sequence[Path], request: Path, results: Path
 
 def _request(inputs: Inputs) -> Request:
     champion = inputs.champion
-    theirs = _model(inputs, champion.model, champion.predictions) if isinstance(champion, Champion) else None
-    if theirs is None and not isinstance(champion, Champion) and champion.reason not in NOT_COMPARED:
+    models = {CANDIDATE: _model(inputs, inputs.model, inputs.predictions)}
+    if isinstance(champion, Champion):
+        models[CHAMPION] = _model(inputs, champion.model, champion.predictions)
+    elif champion.reason not in NOT_COMPARED:
         raise NotMeasured(champion.message)
-    return Request(candidate=_model(inputs, inputs.model, inputs.predictions), champion=theirs)
+    return Request(models=models, questions=inputs.workspace / "questions")
 
 
 def _model(inputs: Inputs, directory: Path, answers: Mapping[str, Path]) -> Source:

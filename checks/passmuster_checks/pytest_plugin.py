@@ -6,7 +6,6 @@ tests were collected, then how each ended, then that the session came to its end
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pickle
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from passmuster_checks._asking import Model, Request, Source
+    from passmuster_checks._asking import Model, Request
 
 #: What a test that needs the champion is skipped with where there is none; the gate tells it from other skips.
 NO_CHAMPION = "passmuster: no champion"
@@ -105,37 +104,27 @@ class Fixtures:
     """The fixtures that behaviour tests may ask for."""
 
     def __init__(self, request: Path) -> None:
-        from passmuster import _scoring
-
         self._request: Request = pickle.loads(request.read_bytes())  # noqa: S301  written by the gate for this session
-        self._waiting, self._folder = _scoring.Waiting(), Path.cwd()
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionstart(self) -> None:
-        """Start the scoring program that is asked first, since most of its time goes by in imports."""
-        with contextlib.suppress(OSError):  # what fails here fails again, and is told, where a test asks
-            self._waiting.start_in(self._request.candidate.python)
-
-    def pytest_unconfigure(self) -> None:
-        """End all scoring programs."""
-        self._waiting.close()
-
-    def _model(self, source: Source) -> Model:
+    def _model(self, name: str) -> Model | None:
         from passmuster_checks._asking import Model
 
-        return Model(source, self._waiting, self._folder)
+        return Model(name, self._request) if name in self._request.models else None
 
     @pytest.fixture(scope="session")
     def candidate(self) -> Model:
         """The candidate: `predict(table)` asks it, `predictions` are its answers on the test rows."""
-        return self._model(self._request.candidate)
+        found = self._model("candidate")
+        assert found is not None
+        return found
 
     @pytest.fixture(scope="session")
     def champion(self) -> Model:
         """The champion, as `candidate`; a test that asks for it is skipped where there is none yet."""
-        if self._request.champion is None:
+        found = self._model("champion")
+        if found is None:
             pytest.skip(NO_CHAMPION)
-        return self._model(self._request.champion)
+        return found
 
     @pytest.fixture(scope="session")
     def train(self, candidate: Model) -> Any:

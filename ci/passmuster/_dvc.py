@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -363,9 +363,12 @@ def run(
     private: Path,
     *,
     timeout: float,
+    meanwhile: Callable[[], object] = lambda: None,
     progress: Progress,
 ) -> _process.Finished:
     """Run exactly `stages`, in order, each forced, without run-cache; DVC writes `dvc.lock` in `tree`.
+
+    `meanwhile` is called when the first stage runs: until then DVC's own start needs the processor.
 
     The commands see the model's environment first on PATH, a home and a cache of their own, no secrets, one thread;
     where the system allows, no other process, whose secrets they could read, and none of theirs outlives them; and
@@ -386,8 +389,12 @@ def run(
         "--single-item",
     ]
 
+    later = [meanwhile]
+
     def tell(line: str) -> None:
         if line.startswith("Running stage "):
+            if later:
+                later.pop()()
             progress.step(line.removesuffix(":").lower())
 
     return _process.run(

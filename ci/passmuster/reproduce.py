@@ -17,7 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,26 @@ def folder(root: Path, model: str) -> Path:
     return found
 
 
-def input_digest(root: Path, config: ModelConfig, *, commit: str = "HEAD") -> str:
-    """Return the digest of code, data, parameters, lock, config and policy at `commit`; nothing is run.
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A commit's pipeline, read in a clean worktree of its own."""
+
+    repository: Repository
+    sha: str
+    tree: Path  #: the worktree
+    private: Path  #: a folder outside it
+    closure: _dvc.Closure
+    inputs: Mapping[str, str]  #: the digests of what a result follows from, see `_inputs`
+
+    @property
+    def input_digest(self) -> str:
+        """The digest of code, data, parameters, lock, config and policy."""
+        return self.inputs["input"]
+
+
+@contextlib.contextmanager
+def opened(root: Path, config: ModelConfig, *, commit: str = "HEAD") -> Iterator[Opened]:
+    """Yield the pipeline of `config` at `commit`, whose worktree is gone afterwards; nothing is run.
 
     Raises:
         UsageError: there is no such commit, or its pipeline does not make the model.
@@ -61,7 +79,14 @@ def input_digest(root: Path, config: ModelConfig, *, commit: str = "HEAD") -> st
     sha = repository.commit(commit)
     with repository.worktree(sha) as tree, _private() as private:
         closure = _closure(tree, config, private)
-        return _inputs(repository, sha, config, closure)["input"]
+        inputs = _inputs(repository, sha, config, closure)
+        yield Opened(repository=repository, sha=sha, tree=tree, private=private, closure=closure, inputs=inputs)
+
+
+def input_digest(root: Path, config: ModelConfig, *, commit: str = "HEAD") -> str:
+    """Return the digest of code, data, parameters, lock, config and policy at `commit`; raises as `opened`."""
+    with opened(root, config, commit=commit) as pipeline:
+        return pipeline.input_digest
 
 
 def reproduce(
@@ -69,6 +94,7 @@ def reproduce(
     config: ModelConfig,
     *,
     commit: str = "HEAD",
+    pipeline: Opened | None = None,
     force: bool = False,
     meanwhile: Callable[[], object] = lambda: None,
     progress: Progress,
@@ -82,25 +108,25 @@ def reproduce(
         root: the user's checkout; only `.passmuster/<model>/` in it is written.
         config: the model.
         commit: what to reproduce.
+        pipeline: that commit's, where the caller has opened it; the stages then run in its worktree, once.
         force: run again even where a record is there.
-        meanwhile: called when the stages are about to run, in processes of their own; must return at once.
+        meanwhile: called when the first stage runs, in a process of its own; must return at once.
         progress: told what is going on.
 
     Raises:
         UsageError: no such commit, no such stages, or a lock that does not install.
         Unavailable: the DVC remote or the package index did not answer.
     """
-    repository = Repository(root)
-    sha = repository.commit(commit)
     target = folder(root, config.name)
-    with repository.worktree(sha) as tree, _private() as private:
-        closure = _closure(tree, config, private)
-        inputs = _inputs(repository, sha, config, closure)
-        if not force and (known := _known(target, inputs, sha)):
-            progress.step(f"{config.name}: the same inputs were reproduced already ({sha[:12]}); reused, not run again")
+    with contextlib.ExitStack() as stack:
+        found = pipeline or stack.enter_context(opened(root, config, commit=commit))
+        if not force and (known := _known(target, found.inputs, found.sha)):
+            progress.step(
+                f"{config.name}: the same inputs were reproduced already ({found.sha[:12]}); reused, not run again"
+            )
             return known
         record.begin(target, "reproduce")
-        return _Rerun(root, config, sha, tree, private, closure, meanwhile, progress).record(target, inputs)
+        return _Rerun(root, config, found, meanwhile, progress).record(target)
 
 
 @contextlib.contextmanager
@@ -259,20 +285,18 @@ class _Rerun:
         self,
         root: Path,
         config: ModelConfig,
-        sha: str,
-        tree: Path,
-        private: Path,
-        closure: _dvc.Closure,
+        pipeline: Opened,
         meanwhile: Callable[[], object],
         progress: Progress,
     ) -> None:
-        self.config, self.sha, self.tree, self.private = config, sha, tree, private
-        self.closure, self.meanwhile, self.progress = closure, meanwhile, progress
-        self.supply, self.overruled = _dvc.supply(root), _dvc.overruled(tree, root)
+        self.config, self.sha, self.inputs = config, pipeline.sha, dict(pipeline.inputs)
+        self.tree, self.private, self.closure = pipeline.tree, pipeline.private, pipeline.closure
+        self.meanwhile, self.progress = meanwhile, progress
+        self.supply, self.overruled = _dvc.supply(root), _dvc.overruled(self.tree, root)
         self.found = _Findings()
         self.metrics: dict[str, float] = {}
 
-    def record(self, target: Path, inputs: Mapping[str, str]) -> Record:
+    def record(self, target: Path) -> Record:
         """Run, compare, copy what was made to `target`, and write the record, whatever the decision."""
         began = time.time()
         python = self._environment()
@@ -301,7 +325,7 @@ class _Rerun:
             "isolation": environments.isolation(network=True).to_json(),
         }
         context = {"began": began, "seconds": time.time() - began}
-        result = Record(schema="reproduce", version=1, inputs=dict(inputs), body=body, context=context)
+        result = Record(schema="reproduce", version=1, inputs=self.inputs, body=body, context=context)
         record.write(result, target / RECORD)
         return result
 
@@ -328,13 +352,13 @@ class _Rerun:
             return
         committed = {path: before[path] for path in self.closure.outs}
         old = self._set_committed_aside(committed)
-        self.meanwhile()
         finished = _dvc.run(
             self.tree,
             self.closure.stages,
             python,
             self.private,
             timeout=self.config.pipeline.timeout,
+            meanwhile=self.meanwhile,
             progress=self.progress,
         )
         shutil.rmtree(self.private / "cache", ignore_errors=True)

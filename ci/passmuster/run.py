@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from passmuster._scoring import Waiting
     from passmuster.config import ModelConfig
     from passmuster.events import Promotion
+    from passmuster.reproduce import Opened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,18 +57,21 @@ def run(
 
     progress.step(f"{config.name}: asking the ledger for the champion")
     champion = ledger.champion(root, config)
-    if champion and not force:
-        progress.step(f"{config.name}: looking whether anything changed since champion {champion.version}")
-        if champion.input == reproduce.input_digest(root, config, commit=commit):
-            if not dry_run:
-                promote.settle(root, config, progress=progress)
-            said = f"the candidate already is the champion ({champion.version}); nothing was trained"
-            return Ran(model=config.name, code=ExitCode.OK, said=said)
-    record.begin(root / ".passmuster" / config.name, "score")  # what is told below is of this run
-    try:
-        code, said = _judge_and_promote(root, config, champion, commit, first, force, dry_run, progress)
-    except PassmusterError as exc:
-        code, said = exc.code, str(exc)
+    with contextlib.ExitStack() as stack:
+        pipeline: Opened | None = None
+        if champion and not force:
+            progress.step(f"{config.name}: looking whether anything changed since champion {champion.version}")
+            pipeline = stack.enter_context(reproduce.opened(root, config, commit=commit))
+            if champion.input == pipeline.input_digest:
+                if not dry_run:
+                    promote.settle(root, config, progress=progress)
+                said = f"the candidate already is the champion ({champion.version}); nothing was trained"
+                return Ran(model=config.name, code=ExitCode.OK, said=said)
+        record.begin(root / ".passmuster" / config.name, "score")  # what is told below is of this run
+        try:
+            code, said = _judge_and_promote(root, config, champion, commit, pipeline, first, force, dry_run, progress)
+        except PassmusterError as exc:
+            code, said = exc.code, str(exc)
     return Ran(model=config.name, code=code, said=said, reports=_report(root, config, progress))
 
 
@@ -76,6 +80,7 @@ def _judge_and_promote(
     config: ModelConfig,
     champion: Promotion | None,
     commit: str,
+    pipeline: Opened | None,
     first: bool,
     force: bool,
     dry_run: bool,
@@ -86,7 +91,13 @@ def _judge_and_promote(
     with _scoring.Waiting() as waiting:
         ahead = threading.Thread(target=_ahead, args=(root, config, champion, commit, dry_run, waiting), daemon=True)
         reproduced = reproduce.reproduce(
-            root, config, commit=commit, force=force, meanwhile=ahead.start, progress=progress
+            root,
+            config,
+            commit=commit,
+            pipeline=pipeline,
+            force=force,
+            meanwhile=ahead.start,
+            progress=progress,
         )
         code = reproduce.code(reproduced)
         if code is not ExitCode.OK:
@@ -125,6 +136,12 @@ def _ahead(
         source = promote.champion_source(root, config, champion, progress=Silent())
         if source is not None:
             waiting.start(source.directory / _scoring.LOCK)
+    with contextlib.suppress(Exception):
+        import jsonschema  # noqa: F401
+        from pyarrow import parquet  # noqa: F401
+        from scipy import special  # noqa: F401
+
+        from passmuster import gate, report, score  # noqa: F401
 
 
 def _report(root: Path, config: ModelConfig, progress: Progress) -> dict[str, Path]:

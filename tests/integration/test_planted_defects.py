@@ -126,6 +126,7 @@ def _prepared(root: Path, variants: Path, name: str) -> None:
         "state": "scored",
         "version": "v1",
         "promotion": 1,
+        "commit": "c" * 40,
         "digest": digest.of_path(folder / "champion" / "model"),
         "model": "champion/model",
         "predictions": {"test": _described(folder, "predictions/champion/test.parquet")},
@@ -140,6 +141,7 @@ def _prepared(root: Path, variants: Path, name: str) -> None:
             "model": "credit-default",
             "candidate": {"digest": model, "predictions": predictions},
             "champion": champion,
+            "base": {"commit": "c" * 40, "state": "same"},
             "isolated": True,
         },
     )

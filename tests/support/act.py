@@ -1,8 +1,8 @@
 """GitHub Actions in small: the project's own workflows, run by act on a repository that calls them.
 
-What differs from what GitHub runs is here, and all of it: `edition` rewrites the lines with words that act does not know;
-actions of others are doubles (`act-actions/`); and `setup` finds the framework that was installed once, by the real
-`install.sh`, for all runs.
+What differs from what GitHub runs is here, and all of it: `edition` rewrites the lines with words that act does not
+know; actions of others are doubles (`act-actions/`); and `setup` finds the framework that was installed once, by the
+real `install.sh`, for all runs.
 """
 
 from __future__ import annotations
@@ -142,6 +142,8 @@ def run(
     """
     (scratch / "artifacts/1").mkdir(parents=True)  # where none was uploaded, act's server breaks
     (scratch / "event.json").write_text(json.dumps(payload))
+    caller = scratch / workflow
+    caller.write_text(edition((clone / ".github/workflows" / workflow).read_text()))
     settings = scratch / "home/.config/act"
     settings.mkdir(parents=True)
     (settings / "actrc").touch()  # without it act asks a question
@@ -150,7 +152,7 @@ def run(
     # fmt: off
     command = [
         str(Path(sys.executable).with_name("act")), event, "--json",
-        "--workflows", f".github/workflows/{workflow}", "--eventpath", str(scratch / "event.json"),
+        "--workflows", str(caller), "--eventpath", str(scratch / "event.json"),
         "--platform", "ubuntu-24.04=-self-hosted",
         "--artifact-server-path", str(scratch / "artifacts"), "--artifact-server-addr", "127.0.0.1",
         "--artifact-server-port", str(_free_port()), "--cache-server-addr", "127.0.0.1",

@@ -27,9 +27,13 @@ def tables(name: str) -> str:
     call = workflow[True]["workflow_call"]  # YAML reads `on` as true
     parts = [_table(("input", "type", "default", "what it is"), _inputs(call["inputs"]))]
     if secrets := call.get("secrets"):
-        parts.append(_table(("secret", "what it is"), ((f"`{one}`", said["description"]) for one, said in secrets.items())))
+        parts.append(
+            _table(("secret", "what it is"), ((f"`{one}`", said["description"]) for one, said in secrets.items()))
+        )
     if outputs := call.get("outputs"):
-        parts.append(_table(("output", "what it is"), ((f"`{one}`", said["description"]) for one, said in outputs.items())))
+        parts.append(
+            _table(("output", "what it is"), ((f"`{one}`", said["description"]) for one, said in outputs.items()))
+        )
     parts.append(_table(("job", "may", "cache", "minutes, at most"), _jobs(text, workflow)))
     return "\n\n".join(parts)
 
@@ -44,7 +48,9 @@ def _jobs(text: str, workflow: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     blocks = re.split(r"^  ([a-z-]+):\n    name:", text, flags=re.MULTILINE)
     for name, block in zip(blocks[1::2], blocks[2::2], strict=True):
         job = workflow["jobs"][name]
-        may = "<br>".join(f"`{what}: {right}`: {why}" for what, right, why in _GRANT.findall(block.partition("steps:")[0]))
+        may = "<br>".join(
+            f"`{what}: {right}`: {why}" for what, right, why in _GRANT.findall(block.partition("steps:")[0])
+        )
         cache = str(job.get("cache-mode") or workflow.get("cache-mode") or "its jobs'")
         yield f"`{name}`", may, cache, str(job.get("timeout-minutes", "its jobs'"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 
 from passmuster import _scoring, environments
 from passmuster.errors import NotMeasured
-from passmuster_checks._asking import Model, Source
+from passmuster_checks._asking import CANDIDATE, Answering, Model, Request, Source
+from support.processes import at_work
 
 #: In place of the scoring program: tells that it was started, and answers each row with twice its amount.
 FAKE = """\
@@ -46,7 +48,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     return made
 
 
-def model(waiting: _scoring.Waiting, folder: Path, timeout: float = 60.0) -> Model:
+def request(folder: Path, timeout: float = 60.0) -> Request:
     source = Source(
         directory=folder,
         python=Path(sys.executable),
@@ -57,14 +59,18 @@ def model(waiting: _scoring.Waiting, folder: Path, timeout: float = 60.0) -> Mod
         answers={},
         timeout=timeout,
     )
-    return Model(source, waiting, folder)
+    (folder / "questions").mkdir()
+    return Request(models={CANDIDATE: source}, questions=folder / "questions")
 
 
-def test_the_program_that_waits_is_asked_first_and_another_for_the_next_question(fake: Fake, tmp_path: Path) -> None:
-    starts = fake("")
-    with _scoring.Waiting() as waiting:
-        waiting.start_in(Path(sys.executable))
-        asked = model(waiting, tmp_path)
+def test_the_program_that_was_started_first_is_asked_first_and_another_the_next_question(
+    fake: Fake, tmp_path: Path
+) -> None:
+    starts, given = fake(""), request(tmp_path)
+    with Answering(given):
+        while not list(starts.iterdir()):
+            time.sleep(0.02)
+        asked = Model(CANDIDATE, given)
         first = asked.predict([{"amount": 1}, {"amount": 2}])
 
         assert first["prediction"].tolist() == [2, 4]
@@ -81,16 +87,40 @@ def test_the_program_that_waits_is_asked_first_and_another_for_the_next_question
     [
         ("answers = answers.slice(1)", "1 answers to 2 rows"),
         ("answers = answers.take([1, 0])", "another order"),
-        ("raise SystemExit('no such column')", "could not answer: no such column"),
-        ("time.sleep(60)", "did not answer in time"),
+        ("raise SystemExit('no such column')", "candidate could not answer: no such column"),
+        ("time.sleep(60)", "candidate did not answer in time"),
     ],
 )
 def test_an_answer_that_is_not_of_the_question_is_refused(fake: Fake, tmp_path: Path, change: str, told: str) -> None:
     fake(change)
-    with _scoring.Waiting() as waiting, pytest.raises(NotMeasured, match=told):
-        model(waiting, tmp_path, timeout=60.0 if "sleep" not in change else 3.0).predict([{"amount": 1}, {"amount": 2}])
+    given = request(tmp_path, timeout=3.0 if "sleep" in change else 60.0)
+    with Answering(given), pytest.raises(NotMeasured, match=told):
+        Model(CANDIDATE, given).predict([{"amount": 1}, {"amount": 2}])
 
 
-def test_a_question_without_rows_is_refused(tmp_path: Path) -> None:
-    with _scoring.Waiting() as waiting, pytest.raises(NotMeasured, match="zero rows"):
-        model(waiting, tmp_path).predict([{"amount": 1}][:0])
+def test_a_program_that_cannot_be_started_is_told_and_a_question_without_rows_is_refused(
+    fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake("")
+    monkeypatch.setattr(_scoring, "program", lambda: tmp_path / "program.py")
+    monkeypatch.setattr(environments, "without_network", lambda command, *_: [str(tmp_path / "nothing"), *command])
+    given = request(tmp_path)
+    with Answering(given):
+        with pytest.raises(NotMeasured, match=r"could not be asked: .*No such file"):
+            Model(CANDIDATE, given).predict([{"amount": 1}])
+        with pytest.raises(NotMeasured, match="zero rows"):
+            Model(CANDIDATE, given).predict([])
+
+
+def test_no_program_is_left_when_the_session_ends_while_it_answers(fake: Fake, tmp_path: Path) -> None:
+    starts, given = fake("time.sleep(60)"), request(tmp_path)
+    begun = time.monotonic()
+    with Answering(given):
+        while not list(starts.iterdir()):
+            time.sleep(0.02)
+        (given.questions / "one").mkdir()
+        (given.questions / "one" / "asked.json").write_text('{"model": "candidate"}')
+        time.sleep(0.3)
+
+    assert time.monotonic() - begun < 50
+    assert not at_work(tmp_path)

@@ -12,7 +12,7 @@ from passmuster.config import Mode, Waiver
 from passmuster.errors import ExitCode
 from passmuster.measurement import Assertion, Estimate, Failure, Interval, Measurement, NotApplicable
 from passmuster.policy import DetectEffect, DetectHarm, GatePolicy, Holds, NoHarm, Policy, Rule, Within
-from passmuster.verdict import NO_CHAMPION, Outcome, Verdict, judge
+from passmuster.verdict import NO_ACCESS, NO_CHAMPION, NOT_COMPARED, Outcome, Verdict, judge
 
 TODAY = date(2026, 11, 23)
 #: Fifty draws each keep the whole file to some seconds; the laws are simple enough to break within ten.
@@ -49,7 +49,9 @@ def measurements(draw: st.DrawFn) -> Measurement:
         case 1:
             return Failure(gate=gate, name=name, reason="broken")
         case 2:
-            return NotApplicable(gate=gate, name=name, reason=draw(st.sampled_from((NO_CHAMPION, "known", "unknown"))))
+            return NotApplicable(
+                gate=gate, name=name, reason=draw(st.sampled_from((*NOT_COMPARED, "known", "unknown")))
+            )
         case _:
             return draw(estimates(gate, name))
 
@@ -104,12 +106,13 @@ def _judge(found: list[Measurement], policy: Policy, compared: bool) -> Verdict:
     return judge(found, policy, compared=compared, today=TODAY)
 
 
-@given(st.lists(measurements(), max_size=8), policies(), st.booleans())
+@given(st.lists(measurements(), max_size=8), policies(), st.booleans(), st.booleans())
 def test_nothing_but_a_pass_a_live_waiver_or_an_accepted_skip_lets_a_blocking_gate_through(
-    found: list[Measurement], policy: Policy, compared: bool
+    found: list[Measurement], policy: Policy, compared: bool, no_access: bool
 ) -> None:
     """What does not block is a pass, a live waiver, or a skip that was accepted; where one blocks, none promotes."""
-    verdict = _judge(found, policy, compared)
+    verdict = judge(found, policy, compared=compared, no_access=no_access, today=TODAY)
+    excused = NO_ACCESS if no_access else "" if compared else NO_CHAMPION
     accepted = {gate.gate: gate.accept for gate in policy.gates}
 
     assert not (verdict.promotes and any(one.blocks for one in verdict.judgements))
@@ -122,9 +125,8 @@ def test_nothing_but_a_pass_a_live_waiver_or_an_accepted_skip_lets_a_blocking_ga
             assert one.waiver.gate == one.gate and one.waiver.name in (None, one.name)
         if one.outcome is Outcome.SKIPPED:
             assert isinstance(one.measurement, NotApplicable)
-            assert one.measurement.reason in accepted[one.gate] or (
-                one.measurement.reason == NO_CHAMPION and not compared
-            )
+            said = one.measurement.reason
+            assert said == excused if said in NOT_COMPARED else said in accepted[one.gate]
         if one.outcome is Outcome.PASS:
             assert isinstance(one.measurement, (Assertion, Estimate))
 

@@ -102,12 +102,17 @@ def test_a_worse_one_fails_and_the_report_says_why(run: Run, project: SmallProje
     assert "worse than the champion" in comment
 
 
-def test_one_whose_training_crashes_is_an_error(run: Run, project: SmallProject) -> None:
+def test_one_whose_training_crashes_fails_and_the_report_says_that_it_was_not_judged(
+    run: Run, project: SmallProject, github: FakeGitHub
+) -> None:
     ran = gate(run, project, 3, {"alpha.json": "{}\n"}, repro=False)
 
     assert ran.code != 0
     assert ran.jobs["reproduce (alpha)"] == ran.jobs["passmuster"] == "failure"
-    assert ran.outputs["verdict"] == "error", ran.log
+    assert ran.outputs["verdict"] == "fail", ran.log
+    _, comment, check = report(run, project, github, 3, ran)
+    assert check["conclusion"] == "failure"
+    assert "not reproducible" in comment
 
 
 def test_one_that_touches_no_model_succeeds_and_says_so(run: Run, project: SmallProject) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,28 @@ def test_only_the_jobs_that_move_a_champion_may_write_the_ledger() -> None:
     }
 
     assert writers == {("promote-model.yml", "promote"), ("rollback.yml", "rollback")}
+
+
+def test_the_lock_that_the_workflows_install_has_every_dependency() -> None:
+    asked = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
+    lock = (PROJECT / "requirements/runtime.txt").read_text()
+
+    locked = set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
+
+    assert {re.split(r"[^A-Za-z0-9-]", one)[0] for one in asked} | {"hatchling"} <= locked, "run `make locks`"
+
+
+def test_a_credential_that_is_empty_sets_nothing_and_none_can_set_another(tmp_path: Path) -> None:
+    script = GITHUB / "actions/credentials/pass_on.sh"
+    names = re.findall(r"\b[A-Z]+_[A-Z_]+\b", script.read_text().partition("names=(")[2].partition(")")[0])
+    given = dict.fromkeys(names, "") | {"MLFLOW_TRACKING_TOKEN": "a\nPATH=/evil\nEOF\nPATH=/evil"}
+
+    subprocess.run(["bash", str(script)], env={**os.environ, **given, "GITHUB_ENV": str(tmp_path / "env")}, check=True)
+
+    first, *value, last = (tmp_path / "env").read_text().splitlines()
+    assert first == f"MLFLOW_TRACKING_TOKEN<<{last}"
+    assert value == given["MLFLOW_TRACKING_TOKEN"].splitlines()
+    assert last not in value
 
 
 def test_the_name_of_the_job_to_require_stays() -> None:
