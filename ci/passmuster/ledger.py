@@ -186,6 +186,11 @@ class Ledger:
         source = self._source()
         refs = {event.tag: _PREFIX + event.tag for event in new}
         if source != "." and (stale := [tag for tag in refs if tag in self._listed(".")]):
+            if taken := [tag for tag in stale if tag in self._listed(source)]:
+                raise RaceLost(
+                    f"another promotion was faster: {', '.join(taken)} exists in the ledger; run score and gate again, "
+                    "against the new champion"
+                )
             raise Refused(
                 f"this clone has {', '.join(stale)}, which remote {self.remote!r} does not have; if it was deleted "
                 "there, push it again; if it never was there, `git tag --delete` it here"

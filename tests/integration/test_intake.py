@@ -89,6 +89,17 @@ def test_a_clone_of_the_default_branch_is_enough_and_nothing_is_checked_out(clon
     assert git(fresh, "status", "--porcelain") == ""
 
 
+def test_of_an_artifact_that_a_second_attempt_made_again_the_newest_counts(clones: Project) -> None:
+    pr, api = opened(clones)
+    first = api.left[0]
+    api.upload(first.name, api.archives[first.id])
+    api.left = [api.left[1], replace(first, expired=True)]
+
+    found = taken(pr, api)
+
+    assert (found.problems, report.conclusion(found)) == ((), Conclusion.SUCCESS)
+
+
 def test_a_verdict_that_fails_is_told_as_such(clones: Project) -> None:
     pr, api = opened(clones, value=0.5)
     api.told = replace(api.told, conclusion="failure")

@@ -100,6 +100,21 @@ def test_only_one_of_two_with_the_same_view_appends(clones: Project) -> None:
     assert other.read().promotions == (mine[1],)
 
 
+def test_the_loser_is_told_so_where_its_clone_has_the_winners_tags_by_then(clones: Project) -> None:
+    commit = clones.commit("one")
+    root = clones.clone("other")
+    other = Ledger(Repository(root), "credit", "origin")
+    mine = pair(clones.ledger, commit, nonce="a" * 32, time="2026-11-23T12:00:00Z")
+    yours = pair(other, commit, nonce="b" * 32, time="2026-11-23T12:00:00Z")
+
+    clones.ledger.append(*mine)
+    git(root, "fetch", "-q", "--tags", "origin")
+    with pytest.raises(RaceLost):
+        other.append(*yours)
+
+    assert other.read().promotions == (mine[1],)
+
+
 def test_a_pair_of_which_one_tag_exists_is_not_appended_at_all(clones: Project) -> None:
     """A push that is not atomic would leave a version without its promotion."""
     commit = clones.commit("one")
